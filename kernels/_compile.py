@@ -1,0 +1,116 @@
+"""`@compiled`: Numba's njit with a cache on disk that is neither stale, nor broken, nor in the way.
+
+Numba's own ``cache=True`` keeps machine code after an *imported* helper was edited, fails at import
+where nothing can be written, fails for ever on a truncated file, and never finds a closure again.
+Here an entry is one file whose name is a hash of everything that the machine code depends on, the
+source of the whole package included. A file that cannot be read is compiled again; a directory that
+cannot be written is passed over.
+"""
+
+import functools
+import hashlib
+import importlib.resources
+import os
+import pickle
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+import numba.extending
+from numba.core import compiler, config, types
+from numba.core.caching import NullCache
+from numba.core.serialize import dumps
+from numba.misc.appdirs import AppDirs
+
+
+def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile on the first call with new types, without the interpreter lock, cached on disk."""
+    if function is None:
+        return functools.partial(compiled, **options)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    if not config.DISABLE_JIT:  # with NUMBA_DISABLE_JIT=1 njit gives the function back
+        dispatcher._cache = DiskCache(function)
+    return dispatcher
+
+
+def given(optional: Any, value: Any) -> Any:
+    """`value`, or None where `optional` is None; compiled code knows which when it is compiled."""
+    return None if optional is None else value
+
+
+@numba.extending.overload(given)
+def _given(optional, value):
+    if isinstance(optional, (types.NoneType, types.Omitted)):
+        return lambda optional, value: None
+    return lambda optional, value: value
+
+
+@functools.cache
+def source_stamp() -> str:
+    """Hash of every source file of the package: an edit to any of them makes every entry obsolete."""
+    stamp = hashlib.sha256()
+    files = [file for file in importlib.resources.files(__package__).iterdir() if file.name.endswith(".py")]
+    for file in sorted(files, key=lambda file: file.name):
+        stamp.update(file.name.encode() + b"\0" + file.read_bytes())
+    return stamp.hexdigest()[:12]
+
+
+def directories() -> list[Path]:
+    """Where entries are looked for, best first: NUMBA_CACHE_DIR, beside the source, the user's cache."""
+    package = Path(__file__).resolve().parent
+    elsewhere = f"kernels-{hashlib.sha256(os.fsencode(package)).hexdigest()[:12]}"
+    user = Path(AppDirs(appname="numba", appauthor=False).user_cache_dir) / elsewhere
+    if config.CACHE_DIR:
+        return [Path(config.CACHE_DIR) / elsewhere]
+    return [package / "__pycache__", user]
+
+
+class DiskCache(NullCache):  # type: ignore[misc]
+    """The part of Numba's cache interface that a dispatcher uses."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        module = function.__module__.rpartition(".")[2]
+        python = f"py{sys.version_info[0]}{sys.version_info[1]}"
+        self.prefix = f"{module}.{function.__qualname__.replace('<locals>.', '')}.{python}."
+
+    @property
+    def cache_path(self) -> str:
+        return str(directories()[0])
+
+    def _file_name(self, signature: Any, codegen: Any) -> str:
+        settings = (config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)
+        depends_on = (str(signature), codegen.magic_tuple(), numba.__version__, settings)
+        key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
+        return f"{self.prefix}{source_stamp()}.{key}.nbc"
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        target_context.refresh()
+        name = self._file_name(sig, target_context.codegen())
+        for directory in directories():
+            try:
+                digest, payload = (directory / name).read_bytes().split(b"\n", 1)
+                if hashlib.sha256(payload).hexdigest().encode() == digest:
+                    return compiler.CompileResult._rebuild(target_context, *pickle.loads(payload))
+            except Exception:  # missing, unreadable, cut short: whatever it is, compiling is the cure
+                continue
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        name = self._file_name(sig, data.codegen)
+        payload = dumps(data._reduce())
+        for directory in directories():
+            try:
+                directory.mkdir(parents=True, exist_ok=True)
+                for entry in directory.glob(f"{self.prefix}*.nbc"):
+                    if not entry.name.startswith(f"{self.prefix}{source_stamp()}."):
+                        entry.unlink(missing_ok=True)  # of an older source
+                with tempfile.NamedTemporaryFile(dir=directory, delete=False) as file:
+                    file.write(hashlib.sha256(payload).hexdigest().encode() + b"\n" + payload)
+                os.replace(file.name, directory / name)  # at once: no other process sees half of it
+                return
+            except OSError:
+                continue
+

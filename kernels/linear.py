@@ -1,0 +1,232 @@
+"""Linear regression: half the squared error.
+
+    residual  r = x·w + b - y                    X: (N, D), w: (D,), b: a number
+    loss      ½ r²                               y: (N,), real
+    gradient  dw = x r,   db = r
+
+of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, which is SSE / 2N, plus ½ reg ‖w‖² (the
+bias is not penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, section 3.1.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels import _check
+from kernels._compile import compiled, given
+
+Array = NDArray[Any]
+
+
+class Gradient(NamedTuple):
+    """Averaged gradient: `w` of shape (D,), `b` a number, or None where no bias was given."""
+
+    w: Array
+    b: float | None
+
+
+@compiled
+def loss_and_gradient_loop(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """One sample at a time, line by line as in the formula."""
+    N, D = X.shape
+    loss, total, db = 0.0, 0.0, 0.0
+    dw = np.zeros(D, X.dtype)
+    for n in range(N):
+        r = (0.0 if b is None else b) - y[n]
+        for d in range(D):
+            r += X[n, d] * w[d]
+        s = 1.0 if sample_weight is None else sample_weight[n]
+        total += s
+        if want_loss:
+            loss += s * 0.5 * r * r
+        if want_gradient:
+            db += s * r
+            for d in range(D):
+                dw[d] += s * r * X[n, d]
+    loss /= total
+    for d in range(D):
+        loss += 0.5 * reg * w[d] * w[d]
+        dw[d] = dw[d] / total + reg * w[d]
+    return loss, Gradient(dw, given(b, db / total))
+
+
+@compiled
+def loss_loop(X, y, w, b, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, w, b, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_loop(X, y, w, b, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, w, b, reg, sample_weight, False, True)[1]
+
+
+def loss_and_gradient_numpy(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, vectorised."""
+    r = X @ w
+    if b is not None:
+        r += b
+    r -= y
+    sr = r if sample_weight is None else sample_weight * r
+    total = len(y) if sample_weight is None else sample_weight.sum()
+    loss = 0.5 * float(np.vdot(reg * w, w))
+    if want_loss:
+        loss += 0.5 * float(np.vdot(sr, r)) / float(total)
+    if not want_gradient:
+        return loss, None
+    dw = sr @ X
+    dw /= total
+    dw += reg * w
+    return loss, Gradient(dw, None if b is None else float(sr.sum() / total))
+
+
+# One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
+# Slowest idea first. The tiled variant has its place after the loop.
+VARIANTS = {
+    "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
+    "numpy": loss_and_gradient_numpy,
+    "loop": loss_and_gradient_loop,
+}
+
+
+def loss_and_gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[float, Gradient]:
+    """Half the mean squared error of X w + b, SSE / 2N, and its gradient.
+
+    ::
+
+        loss = ½ Σ_n s_n r_n² / Σ_n s_n + ½ reg Σ w²,      r_n = x_n·w + b - y_n
+        dw   = Σ_n s_n r_n x_n / Σ_n s_n + reg w
+        db   = Σ_n s_n r_n / Σ_n s_n
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+        Samples. float32 or float64, in which the arithmetic runs; integers and bools become float64.
+        Any memory order, never modified.
+    y : array_like, shape (N,)
+        Targets, real numbers.
+    w : array_like, shape (D,)
+        Weights.
+    b : float, optional
+        Bias; None for none. Not penalised.
+    reg : float, default 0.0
+        Strength of the penalty ½ reg ‖w‖².
+    sample_weight : array_like, shape (N,), optional
+        Non-negative weights s_n; None for 1 each.
+    variant : {"python", "numpy", "loop"}
+        Which implementation computes it; all give the same up to rounding.
+
+    Returns
+    -------
+    loss : float
+    gradient : Gradient
+        Named tuple ``(w, b)``; ``b`` is None where no bias was given.
+
+    Raises
+    ------
+    ValueError
+        For a nan or infinity, a shape or length that does not fit, an empty batch, negative or all-zero
+        weights, an unknown variant.
+    TypeError
+        For complex numbers, strings, objects, sparse or masked arrays.
+    FloatingPointError
+        For finite input with a result too large for its dtype.
+
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning, 2006, section 3.1.1.
+
+    Examples
+    --------
+    >>> loss, (dw, db) = loss_and_gradient([[1.0, 2.0]], [3.0], [0.0, 0.0], 0.0)
+    >>> loss, dw.tolist(), db
+    (4.5, [-3.0, -6.0], -3.0)
+    """
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), True, True)
+
+
+def loss(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> float:
+    """The loss alone; parameters and errors are those of `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), True, False)[0]
+
+
+def gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> Gradient:
+    """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), False, True)[1]
+
+
+def update(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    learning_rate: float,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[Array, float | None]:
+    """One step of gradient descent: ``w - learning_rate dw, b - learning_rate db``, new.
+
+    Takes what `loss_and_gradient` takes, and `learning_rate`, finite and not negative. Because the
+    gradient is an average, the same rate suits any batch size.
+
+    Returns
+    -------
+    w, b : the new parameters (None for `b` where none was given).
+    """
+    rate = _check.not_negative("learning_rate", learning_rate)
+    X, y, w, b, reg, s = _accepted(X, y, w, b, reg, sample_weight)
+    _, (dw, db) = _check.guarded(VARIANTS, variant, X, y, w, b, reg, s, False, True)
+    return _check.step(X, rate, (w, dw), (b, db))
+
+
+def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array:
+    """The expected target of each sample, ``X w + b``, shape (N,), in X's dtype."""
+    X = _check.samples(X)
+    w, b = _parameters(X, w, b)
+    with np.errstate(all="ignore"):
+        z = X @ w
+        if b is not None:
+            z += b
+    _check.result((z,), X)
+    return z
+
+
+def _parameters(X, w, b):
+    return _check.parameter("w", w, (X.shape[1],), "D", X), _check.intercept(b, X)
+
+
+def _accepted(X, y, w, b, reg, sample_weight):
+    X = _check.samples(X)
+    w, b = _parameters(X, w, b)
+    return X, _check.targets(y, X), w, b, _check.not_negative("reg", reg), _check.weights(sample_weight, X)

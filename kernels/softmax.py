@@ -1,0 +1,283 @@
+"""Softmax regression: cross-entropy of linear scores.
+
+    scores    z = x W + b                        X: (N, D), W: (D, K), b: (K,)
+    loss      -log p_y,   p_k = exp(z_k) / Σ_j exp(z_j)
+    residual  r_k = ∂loss/∂z_k = p_k - [k = y]   y: (N,), whole numbers 0..K-1
+    gradient  dW = xᵀ r,   db = r
+
+of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, plus ½ reg ‖W‖² (the bias is not
+penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108-4.109.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels import _check
+from kernels._compile import compiled, given
+
+Array = NDArray[Any]
+
+
+class Gradient(NamedTuple):
+    """Averaged gradient, each part of its parameter's shape; `b` is None where no bias was given."""
+
+    W: Array
+    b: Array | None
+
+
+@compiled
+def loss_and_gradient_loop(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """One sample at a time, line by line as in the formula."""
+    N, D = X.shape
+    K = W.shape[1]
+    loss, total = 0.0, 0.0
+    dW = np.zeros((D, K), X.dtype)
+    db = np.zeros(K, X.dtype)
+    z = np.empty(K, X.dtype)
+    for n in range(N):
+        for k in range(K):
+            z[k] = 0.0 if b is None else b[k]
+            for d in range(D):
+                z[k] += X[n, d] * W[d, k]
+        highest = z.max()
+        z_y = z[y[n]] - highest
+        Z = 0.0
+        for k in range(K):
+            z[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
+            Z += z[k]
+        s = 1.0 if sample_weight is None else sample_weight[n]
+        total += s
+        if want_loss:
+            loss += s * (math.log(Z) - z_y)
+        if want_gradient:
+            for k in range(K):
+                z[k] = s * (z[k] / Z - (k == y[n]))
+                db[k] += z[k]
+            for d in range(D):
+                for k in range(K):
+                    dW[d, k] += X[n, d] * z[k]
+    loss /= total
+    db /= total
+    for d in range(D):
+        for k in range(K):
+            loss += 0.5 * reg * W[d, k] * W[d, k]
+            dW[d, k] = dW[d, k] / total + reg * W[d, k]
+    return loss, Gradient(dW, given(b, db))
+
+
+@compiled
+def loss_loop(X, y, W, b, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, W, b, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_loop(X, y, W, b, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, W, b, reg, sample_weight, False, True)[1]
+
+
+def loss_and_gradient_numpy(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, vectorised."""
+    z = X @ W
+    if b is not None:
+        z += b
+    losses = cross_entropy_numpy(z, y, want_loss)
+    loss = 0.5 * float(np.vdot(reg * W, W))
+    if want_loss:
+        loss += float(np.average(losses.astype(np.float64), weights=sample_weight))
+    if not want_gradient:
+        return loss, None
+    total = len(y) if sample_weight is None else sample_weight.sum()
+    if sample_weight is not None:
+        z *= sample_weight[:, None]
+    dW = X.T @ z
+    dW /= total
+    dW += reg * W
+    return loss, Gradient(dW, None if b is None else z.sum(axis=0) / total)
+
+
+def cross_entropy_numpy(z, y, want_loss):
+    """Overwrite the scores z (N, K) by the residuals; give the N losses if they are wanted."""
+    rows = np.arange(len(y))
+    z_y = z[rows, y] if want_loss else None
+    highest, Z = softmax_numpy(z)
+    z[rows, y] -= 1
+    return np.log(Z) - (z_y - highest) if want_loss else None
+
+
+def softmax_numpy(z):
+    """Overwrite the scores by the probabilities; give each row's highest score and normaliser."""
+    highest = z.max(axis=1)
+    z -= highest[:, None]  # so that no exp overflows
+    np.exp(z, out=z)
+    Z = z.sum(axis=1)
+    z /= Z[:, None]
+    return highest, Z
+
+
+# One signature: (X, y, W, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
+# Slowest idea first. The tiled variant has its place after the loop.
+VARIANTS = {
+    "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
+    "numpy": loss_and_gradient_numpy,
+    "loop": loss_and_gradient_loop,
+}
+
+
+def loss_and_gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[float, Gradient]:
+    """Average cross-entropy of softmax(X W + b) and its gradient.
+
+    ::
+
+        loss = Σ_n s_n (log Σ_k exp(z_nk) - z_n,y_n) / Σ_n s_n + ½ reg Σ W²,    z = X W + b
+        dW   = Σ_n s_n x_n (p_n - onehot(y_n))ᵀ / Σ_n s_n + reg W,              p = softmax(z)
+        db   = Σ_n s_n (p_n - onehot(y_n)) / Σ_n s_n
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+        Samples. float32 or float64, in which the arithmetic runs; integers and bools become float64.
+        Any memory order, never modified.
+    y : array_like, shape (N,)
+        Class labels, whole numbers 0..K-1.
+    W : array_like, shape (D, K)
+        Weights, one column for each class.
+    b : array_like, shape (K,), optional
+        Bias of each class; None for none. Not penalised.
+    reg : float, default 0.0
+        Strength of the penalty ½ reg ‖W‖².
+    sample_weight : array_like, shape (N,), optional
+        Non-negative weights s_n; None for 1 each.
+    variant : {"python", "numpy", "loop"}
+        Which implementation computes it; all give the same up to rounding.
+
+    Returns
+    -------
+    loss : float
+    gradient : Gradient
+        Named tuple ``(W, b)`` of new arrays; ``b`` is None where no bias was given.
+
+    Raises
+    ------
+    ValueError
+        For a nan or infinity, a shape or length that does not fit, an empty batch, a label that is not
+        a class, negative or all-zero weights, an unknown variant.
+    TypeError
+        For complex numbers, strings, objects, sparse or masked arrays.
+    FloatingPointError
+        For finite input with a result too large for its dtype.
+
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.4.
+
+    Examples
+    --------
+    >>> loss, (dW, db) = loss_and_gradient([[1.0, 2.0]], [0], [[0.0, 0.0], [0.0, 0.0]], [0.0, 0.0])
+    >>> round(loss, 6), dW.tolist(), db.tolist()
+    (0.693147, [[-0.5, 0.5], [-1.0, 1.0]], [-0.5, 0.5])
+    """
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), True, True)
+
+
+def loss(
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> float:
+    """The loss alone; parameters and errors are those of `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), True, False)[0]
+
+
+def gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> Gradient:
+    """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), False, True)[1]
+
+
+def update(
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None = None,
+    *,
+    learning_rate: float,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[Array, Array | None]:
+    """One step of gradient descent: ``W - learning_rate dW, b - learning_rate db``, as new arrays.
+
+    Takes what `loss_and_gradient` takes, and `learning_rate`, finite and not negative. Because the
+    gradient is an average, the same rate suits any batch size.
+
+    Returns
+    -------
+    W, b : the new parameters (None for `b` where none was given).
+    """
+    rate = _check.not_negative("learning_rate", learning_rate)
+    X, *batch = _accepted(X, y, W, b, reg, sample_weight)
+    _, (dW, db) = _check.guarded(VARIANTS, variant, X, *batch, False, True)
+    return _check.step(X, rate, (batch[1], dW), (batch[2], db))
+
+
+def scores(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
+    """``X W + b``, shape (N, K); refuses what `loss_and_gradient` refuses."""
+    X = _check.samples(X)
+    W, b = _parameters(X, W, b)
+    with np.errstate(all="ignore"):
+        z = X @ W
+        if b is not None:
+            z += b
+    _check.result((z,), X)
+    return z
+
+
+def probabilities(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
+    """softmax(X W + b): the probability of each class for each sample, shape (N, K), rows sum to 1."""
+    p = scores(X, W, b)
+    softmax_numpy(p)
+    return p
+
+
+def predict(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> NDArray[np.int64]:
+    """The most probable class of each sample, shape (N,); the first of them in a tie."""
+    return scores(X, W, b).argmax(axis=1)
+
+
+def _parameters(X, W, b):
+    W = _check.parameter("W", W, (X.shape[1], None), "DK", X)
+    return W, None if b is None else _check.parameter("b", b, (W.shape[1],), "K", X)
+
+
+def _accepted(X, y, W, b, reg, sample_weight):
+    X = _check.samples(X)
+    W, b = _parameters(X, W, b)
+    y = _check.labels(y, X, W.shape[1])
+    return X, y, W, b, _check.not_negative("reg", reg), _check.weights(sample_weight, X)

@@ -1,0 +1,313 @@
+"""A network of two layers: ReLU between, cross-entropy of softmax at the end.
+
+    hidden    h = max(0, x W1 + b1)              X: (N, D), W1: (D, H), b1: (H,)
+    scores    z = h W2 + b2                      W2: (H, K), b2: (K,)
+    loss      -log p_y,   p = softmax(z)         y: (N,), whole numbers 0..K-1
+    residual  r_k = ∂loss/∂z_k = p_k - [k = y]
+    gradient  dW2 = hᵀ r,   db2 = r
+    backward  g = (r W2ᵀ) [h > 0]                the derivative of max(0, ·) at 0 is taken as 0
+    gradient  dW1 = xᵀ g,   db1 = g
+
+of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, plus ½ reg (‖W1‖² + ‖W2‖²) (the biases are
+not penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, section 5.3.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kernels import _check
+from kernels._compile import compiled
+from kernels.softmax import cross_entropy_numpy, softmax_numpy
+
+Array = NDArray[Any]
+
+
+class Gradient(NamedTuple):
+    """Averaged gradient, each part of its parameter's shape."""
+
+    W1: Array
+    b1: Array
+    W2: Array
+    b2: Array
+
+
+@compiled
+def loss_and_gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """One sample at a time, line by line as in the formula."""
+    N, D = X.shape
+    H, K = W2.shape
+    loss, total = 0.0, 0.0
+    dW1, db1 = np.zeros((D, H), X.dtype), np.zeros(H, X.dtype)
+    dW2, db2 = np.zeros((H, K), X.dtype), np.zeros(K, X.dtype)
+    h, g, z = np.empty(H, X.dtype), np.empty(H, X.dtype), np.empty(K, X.dtype)
+    for n in range(N):
+        for j in range(H):
+            h[j] = b1[j]
+            for d in range(D):
+                h[j] += X[n, d] * W1[d, j]
+            if h[j] < 0:
+                h[j] = 0.0
+        for k in range(K):
+            z[k] = b2[k]
+            for j in range(H):
+                z[k] += h[j] * W2[j, k]
+        highest = z.max()
+        z_y = z[y[n]] - highest
+        Z = 0.0
+        for k in range(K):
+            z[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
+            Z += z[k]
+        s = 1.0 if sample_weight is None else sample_weight[n]
+        total += s
+        if want_loss:
+            loss += s * (math.log(Z) - z_y)
+        if want_gradient:
+            for k in range(K):
+                z[k] = s * (z[k] / Z - (k == y[n]))
+                db2[k] += z[k]
+            for j in range(H):
+                g[j] = 0.0
+                for k in range(K):
+                    dW2[j, k] += h[j] * z[k]
+                    g[j] += z[k] * W2[j, k]
+                if h[j] == 0:
+                    g[j] = 0.0
+                db1[j] += g[j]
+            for d in range(D):
+                for j in range(H):
+                    dW1[d, j] += X[n, d] * g[j]
+    loss /= total
+    db1 /= total
+    db2 /= total
+    for j in range(H):
+        for d in range(D):
+            loss += 0.5 * reg * W1[d, j] * W1[d, j]
+            dW1[d, j] = dW1[d, j] / total + reg * W1[d, j]
+        for k in range(K):
+            loss += 0.5 * reg * W2[j, k] * W2[j, k]
+            dW2[j, k] = dW2[j, k] / total + reg * W2[j, k]
+    return loss, Gradient(dW1, db1, dW2, db2)
+
+
+@compiled
+def loss_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, W1, b1, W2, b2, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_loop` alone."""
+    return loss_and_gradient_loop(X, y, W1, b1, W2, b2, reg, sample_weight, False, True)[1]
+
+
+def loss_and_gradient_numpy(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, vectorised."""
+    h, z = _forward_numpy(X, W1, b1, W2, b2)
+    losses = cross_entropy_numpy(z, y, want_loss)
+    loss = 0.5 * float(np.vdot(reg * W1, W1) + np.vdot(reg * W2, W2))
+    if want_loss:
+        loss += float(np.average(losses.astype(np.float64), weights=sample_weight))
+    if not want_gradient:
+        return loss, None
+    total = len(y) if sample_weight is None else sample_weight.sum()
+    if sample_weight is not None:
+        z *= sample_weight[:, None]
+    dW2 = h.T @ z
+    g = z @ W2.T
+    g[h == 0] = 0
+    dW1 = X.T @ g
+    for dW, W in (dW1, W1), (dW2, W2):
+        dW /= total
+        dW += reg * W
+    return loss, Gradient(dW1, g.sum(axis=0) / total, dW2, z.sum(axis=0) / total)
+
+
+def _forward_numpy(X, W1, b1, W2, b2):
+    h = X @ W1
+    h += b1
+    np.maximum(h, 0, out=h)
+    z = h @ W2
+    z += b2
+    return h, z
+
+
+# One signature: (X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
+# Slowest idea first. The tiled variant has its place after the loop.
+VARIANTS = {
+    "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
+    "numpy": loss_and_gradient_numpy,
+    "loop": loss_and_gradient_loop,
+}
+
+
+def loss_and_gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    W1: ArrayLike,
+    b1: ArrayLike,
+    W2: ArrayLike,
+    b2: ArrayLike,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[float, Gradient]:
+    """Average cross-entropy of softmax(max(0, X W1 + b1) W2 + b2) and its gradient.
+
+    ::
+
+        h = max(0, X W1 + b1),   z = h W2 + b2,   p = softmax(z)
+        loss = Σ_n s_n (log Σ_k exp(z_nk) - z_n,y_n) / Σ_n s_n + ½ reg (Σ W1² + Σ W2²)
+        r_n  = s_n (p_n - onehot(y_n)) / Σ_n s_n,              g = (r W2ᵀ) [h > 0]
+        dW2  = hᵀ r + reg W2,   db2 = Σ_n r_n,   dW1 = Xᵀ g + reg W1,   db1 = Σ_n g_n
+
+    Parameters
+    ----------
+    X : array_like, shape (N, D)
+        Samples. float32 or float64, in which the arithmetic runs; integers and bools become float64.
+        Any memory order, never modified.
+    y : array_like, shape (N,)
+        Class labels, whole numbers 0..K-1.
+    W1 : array_like, shape (D, H)
+        Weights of the hidden layer, one column for each hidden unit.
+    b1 : array_like, shape (H,)
+        Bias of each hidden unit. Not penalised.
+    W2 : array_like, shape (H, K)
+        Weights of the scores, one column for each class.
+    b2 : array_like, shape (K,)
+        Bias of each class. Not penalised.
+    reg : float, default 0.0
+        Strength of the penalty ½ reg (‖W1‖² + ‖W2‖²).
+    sample_weight : array_like, shape (N,), optional
+        Non-negative weights s_n; None for 1 each.
+    variant : {"python", "numpy", "loop"}
+        Which implementation computes it; all give the same up to rounding.
+
+    Returns
+    -------
+    loss : float
+    gradient : Gradient
+        Named tuple ``(W1, b1, W2, b2)`` of new arrays.
+
+    Raises
+    ------
+    ValueError
+        For a nan or infinity, a shape or length that does not fit, an empty batch, a label that is not
+        a class, negative or all-zero weights, an unknown variant.
+    TypeError
+        For complex numbers, strings, objects, sparse or masked arrays.
+    FloatingPointError
+        For finite input with a result too large for its dtype.
+
+    References
+    ----------
+    Bishop, Pattern Recognition and Machine Learning, 2006, section 5.3.
+
+    Examples
+    --------
+    >>> X, W1, b1, W2, b2 = [[1.0, 2.0]], [[1.0], [1.0]], [0.0], [[0.0, 0.0]], [0.0, 0.0]
+    >>> loss, (dW1, db1, dW2, db2) = loss_and_gradient(X, [0], W1, b1, W2, b2)
+    >>> round(loss, 6), dW1.tolist(), db1.tolist(), dW2.tolist(), db2.tolist()
+    (0.693147, [[0.0], [0.0]], [0.0], [[-1.5, 1.5]], [-0.5, 0.5])
+    """
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, True)
+
+
+def loss(
+    X: ArrayLike,
+    y: ArrayLike,
+    W1: ArrayLike,
+    b1: ArrayLike,
+    W2: ArrayLike,
+    b2: ArrayLike,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> float:
+    """The loss alone; parameters and errors are those of `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, False)[0]
+
+
+def gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    W1: ArrayLike,
+    b1: ArrayLike,
+    W2: ArrayLike,
+    b2: ArrayLike,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> Gradient:
+    """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
+    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
+
+
+def update(
+    X: ArrayLike,
+    y: ArrayLike,
+    W1: ArrayLike,
+    b1: ArrayLike,
+    W2: ArrayLike,
+    b2: ArrayLike,
+    *,
+    learning_rate: float,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "loop",
+) -> tuple[Array, Array, Array, Array]:
+    """One step of gradient descent: every parameter minus `learning_rate` times its gradient, as new arrays.
+
+    Takes what `loss_and_gradient` takes, and `learning_rate`, finite and not negative. Because the
+    gradient is an average, the same rate suits any batch size.
+
+    Returns
+    -------
+    W1, b1, W2, b2 : the new parameters.
+    """
+    rate = _check.not_negative("learning_rate", learning_rate)
+    X, y, *parameters, reg, s = _accepted(X, y, W1, b1, W2, b2, reg, sample_weight)
+    _, gradient = _check.guarded(VARIANTS, variant, X, y, *parameters, reg, s, False, True)
+    return _check.step(X, rate, *zip(parameters, gradient, strict=True))
+
+
+def scores(X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike) -> Array:
+    """``max(0, X W1 + b1) W2 + b2``, shape (N, K); refuses what `loss_and_gradient` refuses."""
+    X = _check.samples(X)
+    _check.finite("X", X)  # max(0, ·) can hide an infinity
+    with np.errstate(all="ignore"):
+        _, z = _forward_numpy(X, *_parameters(X, W1, b1, W2, b2))
+    _check.result((z,), X)
+    return z
+
+
+def probabilities(X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike) -> Array:
+    """softmax of the scores: the probability of each class for each sample, shape (N, K), rows sum to 1."""
+    p = scores(X, W1, b1, W2, b2)
+    softmax_numpy(p)
+    return p
+
+
+def predict(X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike) -> NDArray[np.int64]:
+    """The most probable class of each sample, shape (N,); the first of them in a tie."""
+    return scores(X, W1, b1, W2, b2).argmax(axis=1)
+
+
+def _parameters(X, W1, b1, W2, b2):
+    W1 = _check.parameter("W1", W1, (X.shape[1], None), "DH", X)
+    b1 = _check.parameter("b1", b1, (W1.shape[1],), "H", X)
+    W2 = _check.parameter("W2", W2, (W1.shape[1], None), "HK", X)
+    return W1, b1, W2, _check.parameter("b2", b2, (W2.shape[1],), "K", X)
+
+
+def _accepted(X, y, W1, b1, W2, b2, reg, sample_weight):
+    X = _check.samples(X)
+    parameters = _parameters(X, W1, b1, W2, b2)
+    y = _check.labels(y, X, parameters[3].size)
+    return X, y, *parameters, _check.not_negative("reg", reg), _check.weights(sample_weight, X)
