@@ -6,7 +6,7 @@ NumPy arrays of one dtype. Nothing is copied that need not be, and nothing passe
 
 import math
 import numbers
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -27,18 +27,27 @@ def samples(X: ArrayLike) -> Array:
         raise ValueError(f"X has shape {X.shape}, an empty batch, whose average is not defined: pass at least one sample")
     if X.shape[1] == 0:
         raise ValueError(f"X has shape {X.shape}, no features: pass at least one column")
-    return _converted(X, X.dtype if X.dtype.kind == "f" else np.float64)
+    X = _converted(X, X.dtype if X.dtype.kind == "f" else np.float64).view()
+    X.flags.writeable = False  # no kernel can change it, and one compilation serves read-only callers too
+    return X
 
 
 def parameter(name: str, value: ArrayLike, shape: tuple[int | None, ...], dims: str, X: Array) -> Array:
     """A weight matrix or vector in X's dtype, C order. None in `shape` stands for any length but 0."""
     array = _numbers(name, value)
-    want = "(" + ", ".join(d if n is None else str(n) for n, d in zip(shape, dims, strict=True)) + ("," if len(shape) == 1 else "") + ")"
+    want = (
+        "("
+        + ", ".join(d if n is None else str(n) for n, d in zip(shape, dims, strict=True))
+        + ("," if len(shape) == 1 else "")
+        + ")"
+    )
     fits = len(shape) == array.ndim and all(n is None or n == m for n, m in zip(shape, array.shape, strict=True))
     if not fits or 0 in array.shape:
         letters = ", ".join(dims)
         hint = f": pass {name}.ravel()" if len(shape) == 1 and array.size == shape[0] else f" (X has {X.shape[1]} features)"
-        raise ValueError(f"{name} must have shape ({letters}{',' if len(shape) == 1 else ''}) = {want} and has shape {array.shape}{hint}")
+        raise ValueError(
+            f"{name} must have shape ({letters}{',' if len(shape) == 1 else ''}) = {want} and has shape {array.shape}{hint}"
+        )
     return _owned(_all_finite(name, array, X.dtype))
 
 
@@ -47,7 +56,9 @@ def intercept(b: Any, X: Array) -> float | None:
     if b is None:
         return None
     if np.ndim(b) != 0:
-        raise ValueError(f"b must be one number (or None for no bias) and has shape {np.shape(b)}: pass b.item() if it holds one")
+        raise ValueError(
+            f"b must be one number (or None for no bias) and has shape {np.shape(b)}: pass b.item() if it holds one"
+        )
     return float(_all_finite("b", _numbers("b", b), X.dtype))
 
 
@@ -59,7 +70,9 @@ def labels(y: ArrayLike, X: Array, classes: int) -> Array:
         wrong |= ~np.isfinite(y)
         if wrong.any():
             n = int(wrong.argmax())
-            raise ValueError(f"y[{n}] is {y[n]}: class labels must be whole numbers, 0..{classes - 1}; encode the classes as integers")
+            raise ValueError(
+                f"y[{n}] is {y[n]}: class labels must be whole numbers, 0..{classes - 1}; encode the classes as integers"
+            )
     if y.min() < 0 or y.max() >= classes:
         n = int(((y < 0) | (y >= classes)).argmax())
         raise ValueError(
@@ -75,7 +88,9 @@ def signs(y: ArrayLike, X: Array) -> Array:
     wrong = y == 0 if y.dtype.kind == "b" else (y != 1) & (y != -1)
     if wrong.any():
         n = int(wrong.argmax())
-        raise ValueError(f"y[{n}] is {y[n]}: labels must be -1 or +1; if they are 0 and 1, pass 2*y - 1 (as integers or floats)")
+        raise ValueError(
+            f"y[{n}] is {y[n]}: labels must be -1 or +1; if they are 0 and 1, pass 2*y - 1 (as integers or floats)"
+        )
     return _owned(_converted(y, X.dtype))
 
 
@@ -93,7 +108,9 @@ def weights(sample_weight: ArrayLike | None, X: Array) -> Array | None:
         n = int((s < 0).argmax())
         raise ValueError(f"sample_weight[{n}] is {s[n]}: weights must not be negative; pass 0 to leave a sample out")
     if s.max() == 0:
-        raise ValueError("sample_weight is 0 for every sample, which leaves nothing to average: give at least one sample a positive weight")
+        raise ValueError(
+            "sample_weight is 0 for every sample, which leaves nothing to average: give at least one sample a positive weight"
+        )
     return _owned(s)
 
 
@@ -103,7 +120,7 @@ def not_negative(name: str, value: Any) -> float:
         value = value.item()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be one real number and is {_describe(value)}: pass a float such as {name}=0.1")
-    if not (0 <= value < math.inf):
+    if not 0 <= float(value) < math.inf:
         raise ValueError(f"{name} is {value}: it must be finite and not negative; pass a float such as {name}=0.1")
     return float(value)
 
@@ -126,13 +143,15 @@ def finite(name: str, array: Array) -> None:
             place = tuple(int(i) for i in np.argwhere(bad)[0])
             place = (place[0] + start, *place[1:])
             at = f"row {place[0]}, column {place[1]}" if array.ndim == 2 else f"position {place[0]}"
-            raise ValueError(f"{name} holds {array[place]} at {at}: every value must be finite; drop, impute or correct that one")
+            raise ValueError(
+                f"{name} holds {array[place]} at {at}: every value must be finite; drop, impute or correct that one"
+            )
 
 
-def step(X: Array, learning_rate: float, *pairs: tuple[Any, Any]) -> tuple[Any, ...]:
-    """parameter - learning_rate * gradient of every (parameter, gradient); None stays None."""
+def step(X: Array, learning_rate: float, parameters: Iterable[Any], gradient: Iterable[Any]) -> Any:
+    """parameter - learning_rate * gradient for each of them; None stays None."""
     with np.errstate(all="ignore"):
-        stepped = tuple(None if p is None else p - learning_rate * g for p, g in pairs)
+        stepped = tuple(None if p is None else p - learning_rate * g for p, g in zip(parameters, gradient, strict=True))
     result(stepped, X)
     return stepped
 
@@ -163,7 +182,9 @@ def result(numbers: tuple[Any, ...], X: Array) -> None:
 def _numbers(name: str, value: Any) -> Array:
     """Anything array-like that holds real numbers, as an array."""
     if isinstance(value, np.ma.MaskedArray):
-        raise TypeError(f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), or only the rows that are complete")
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), or only the rows that are complete"
+        )
     if hasattr(value, "tocsr"):
         raise TypeError(f"{name} is {_describe(value)}, a sparse matrix: pass {name}.toarray()")
     try:
@@ -175,9 +196,13 @@ def _numbers(name: str, value: Any) -> Array:
         raise TypeError(f"{name} is complex ({array.dtype}): {accepted}; pass {name}.real if the imaginary part means nothing")
     if kind not in "fiub":
         what = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}.get(kind, "no numbers")
-        raise TypeError(f"{name} holds {what} (dtype {array.dtype}): {accepted}; convert them, for example with {name}.astype(float)")
+        raise TypeError(
+            f"{name} holds {what} (dtype {array.dtype}): {accepted}; convert them, for example with {name}.astype(float)"
+        )
     if kind == "f" and array.dtype.itemsize not in (4, 8):
-        raise TypeError(f"{name} has dtype {array.dtype}: {accepted}; pass {name}.astype(np.float32) or {name}.astype(np.float64)")
+        raise TypeError(
+            f"{name} has dtype {array.dtype}: {accepted}; pass {name}.astype(np.float32) or {name}.astype(np.float64)"
+        )
     return array
 
 
@@ -196,7 +221,9 @@ def _all_finite(name: str, array: Array, dtype: Any) -> Array:
         out = _converted(array, dtype)
     if not np.isfinite(out).all():
         finite(name, np.atleast_1d(array))
-        raise ValueError(f"{name} holds {np.abs(array).max()}, too large for {dtype}, the dtype of X: pass X as float64, or scale {name}")
+        raise ValueError(
+            f"{name} holds {np.abs(array).max()}, too large for {dtype}, the dtype of X: pass X as float64, or scale {name}"
+        )
     return out
 
 
@@ -207,7 +234,7 @@ def _converted(array: Array, dtype: Any) -> Array:
 
 def _owned(array: Array) -> Array:
     """Contiguous and not read-only, so that one compilation serves every caller."""
-    return np.require(array, requirements="CAW") if array.ndim else array
+    return np.require(array, requirements=["C", "A", "W"]) if array.ndim else array
 
 
 def _describe(value: Any) -> str:

@@ -20,7 +20,8 @@ from typing import Any
 
 import numba
 import numba.extending
-from numba.core import compiler, config, types
+from numba import types
+from numba.core import compiler, config
 from numba.core.caching import NullCache
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
@@ -68,7 +69,7 @@ def directories() -> list[Path]:
     return [package / "__pycache__", user]
 
 
-class DiskCache(NullCache):  # type: ignore[misc]
+class DiskCache(NullCache):
     """The part of Numba's cache interface that a dispatcher uses."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -113,4 +114,3 @@ class DiskCache(NullCache):  # type: ignore[misc]
                 return
             except OSError:
                 continue
-

@@ -48,7 +48,7 @@ def loss_and_gradient_loop(X, y, w, b, reg=0.0, sample_weight=None, want_loss=Tr
     for d in range(D):
         loss += 0.5 * reg * w[d] * w[d]
         dw[d] = dw[d] / total + reg * w[d]
-    return loss, Gradient(dw, given(b, db / total))
+    return float(loss), Gradient(dw, given(b, float(db / total)))
 
 
 @compiled
@@ -205,9 +205,9 @@ def update(
     w, b : the new parameters (None for `b` where none was given).
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    X, y, w, b, reg, s = _accepted(X, y, w, b, reg, sample_weight)
-    _, (dw, db) = _check.guarded(VARIANTS, variant, X, y, w, b, reg, s, False, True)
-    return _check.step(X, rate, (w, dw), (b, db))
+    batch = _accepted(X, y, w, b, reg, sample_weight)
+    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 
 def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array:

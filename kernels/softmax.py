@@ -65,7 +65,7 @@ def loss_and_gradient_loop(X, y, W, b, reg=0.0, sample_weight=None, want_loss=Tr
         for k in range(K):
             loss += 0.5 * reg * W[d, k] * W[d, k]
             dW[d, k] = dW[d, k] / total + reg * W[d, k]
-    return loss, Gradient(dW, given(b, db))
+    return float(loss), Gradient(dW, given(b, db))
 
 
 @compiled
@@ -242,9 +242,9 @@ def update(
     W, b : the new parameters (None for `b` where none was given).
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    X, *batch = _accepted(X, y, W, b, reg, sample_weight)
-    _, (dW, db) = _check.guarded(VARIANTS, variant, X, *batch, False, True)
-    return _check.step(X, rate, (batch[1], dW), (batch[2], db))
+    batch = _accepted(X, y, W, b, reg, sample_weight)
+    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 
 def scores(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
@@ -254,7 +254,7 @@ def scores(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
     with np.errstate(all="ignore"):
         z = X @ W
         if b is not None:
-            z += b
+            np.add(z, b, out=z)
     _check.result((z,), X)
     return z
 

@@ -89,7 +89,7 @@ def loss_and_gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, wa
         for k in range(K):
             loss += 0.5 * reg * W2[j, k] * W2[j, k]
             dW2[j, k] = dW2[j, k] / total + reg * W2[j, k]
-    return loss, Gradient(dW1, db1, dW2, db2)
+    return float(loss), Gradient(dW1, db1, dW2, db2)
 
 
 @compiled
@@ -272,9 +272,9 @@ def update(
     W1, b1, W2, b2 : the new parameters.
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    X, y, *parameters, reg, s = _accepted(X, y, W1, b1, W2, b2, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, X, y, *parameters, reg, s, False, True)
-    return _check.step(X, rate, *zip(parameters, gradient, strict=True))
+    batch = _accepted(X, y, W1, b1, W2, b2, reg, sample_weight)
+    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 
 def scores(X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike) -> Array:

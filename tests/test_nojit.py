@@ -1,0 +1,30 @@
+"""The loop is plain Python: with the compiler off it still runs, and agrees with NumPy."""
+
+import os
+import subprocess
+import sys
+
+PROGRAM = """
+import numba, numpy as np
+from cases import PROBLEMS, random_batch
+from test_equal import assert_equal_to_oracle
+
+assert numba.config.DISABLE_JIT
+for problem, module in PROBLEMS.items():
+    assert not hasattr(module.loss_and_gradient_loop, "py_func")
+    for shape in (1, 1, 2, 1), (9, 4, 3, 5):
+        batch = random_batch(problem, np.random.default_rng(0), shape)
+        for variant in module.VARIANTS:
+            assert_equal_to_oracle(problem, variant, *batch, reg=0.1, sample_weight=np.arange(1.0, shape[0] + 1))
+print("agreed")
+"""
+
+
+def test_without_the_compiler():
+    environment = {
+        **os.environ,
+        "NUMBA_DISABLE_JIT": "1",
+        "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
+    }
+    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "agreed", done.stderr
