@@ -23,6 +23,7 @@ import numba.extending
 from numba import types
 from numba.core import compiler, config
 from numba.core.caching import NullCache
+from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
 
@@ -88,7 +89,9 @@ class DiskCache(NullCache):
         return f"{self.prefix}{source_stamp()}.{key}.nbc"
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        target_context.refresh()
+        # Machine code needs Numba's memory manager, not its typing tables, whose imports (SciPy's too) take half the time
+        # of a first call. Were anything else missing, the symbol would not resolve and the code be compiled.
+        rtsys.initialize(target_context)
         name = self._file_name(sig, target_context.codegen())
         for directory in directories():
             try:
