@@ -83,7 +83,9 @@ class _Emit:
 
     def splat(self, value, lanes=None):
         lanes = lanes or self.lanes
-        one = self.builder.insert_element(ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.Constant(ir.IntType(32), 0))
+        one = self.builder.insert_element(
+            ir.Constant(ir.VectorType(value.type, lanes), ir.Undefined), value, ir.Constant(ir.IntType(32), 0)
+        )
         return self.builder.shuffle_vector(one, one, ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes))
 
     def mask(self, count):
@@ -94,15 +96,16 @@ class _Emit:
     def masked_load(self, pointer, mask, j=None):
         pointer = self.as_vector(pointer, j)
         kind = ir.FunctionType(self.vector, [pointer.type, ir.IntType(32), mask.type, self.vector])
-        opaque = "" if not getattr(pointer.type, "is_opaque", True) and False else ""
-        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self.suffix}.p0{opaque}")
+        function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self.suffix}.p0")
         return self.builder.call(function, [pointer, ir.Constant(ir.IntType(32), self.size), mask, self.zero()])
 
     def multiply_add(self, a, b, c):
         if not FUSED:
             return self.builder.fadd(self.builder.fmul(a, b), c)
         kind = ir.FunctionType(self.vector, [self.vector] * 3)
-        return self.builder.call(cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{self.suffix}"), [a, b, c])
+        return self.builder.call(
+            cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{self.suffix}"), [a, b, c]
+        )
 
     def loop(self, stop, step, carried, body):
         """for j in range(0, stop, step): carried = body(j, carried); gives what is carried in the end."""
@@ -115,7 +118,9 @@ class _Emit:
         builder.cbranch(builder.icmp_signed("<", j, stop), inside, after)
         builder.position_at_end(inside)
         new = body(j, values)
-        for phi, first, later in zip([j, *values], [self.intp(0), *carried], [builder.add(j, self.intp(step)), *new], strict=True):
+        for phi, first, later in zip(
+            [j, *values], [self.intp(0), *carried], [builder.add(j, self.intp(step)), *new], strict=True
+        ):
             phi.add_incoming(first, before)
             phi.add_incoming(later, builder.block)
         builder.branch(head)
@@ -193,7 +198,9 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, rows, vectors
         _, A, lda, n, width, P, ldp, G, ldg, _, _ = args
         C, U = rows.literal_value, vectors.literal_value
         mask = emit.mask(builder.sub(width, emit.intp((U - 1) * emit.lanes)))
-        results = [emit.pointer(G, builder.mul(emit.intp(c), ldg), emit.intp(u * VECTOR_BYTES)) for c in range(C) for u in range(U)]
+        results = [
+            emit.pointer(G, builder.mul(emit.intp(c), ldg), emit.intp(u * VECTOR_BYTES)) for c in range(C) for u in range(U)
+        ]
         factors = [emit.pointer(P, builder.mul(emit.intp(c), ldp)) for c in range(C)]
 
         def step(i, sums):

@@ -174,7 +174,7 @@ def log1p_exp(x: Any) -> Any:
 
 
 def _compile_as(function, position):
-    @overload(function)
+    @overload(function, jit_options={"forceinline": True})
     def choose(x):
         implementation = (_F32 if x == types.float32 else _F64)[position]
         return lambda x: implementation(x)
