@@ -4,6 +4,7 @@ Every function takes what was passed and gives back what the kernels take: plain
 NumPy arrays of one dtype. Nothing is copied that need not be, and nothing passed is ever changed.
 """
 
+import functools
 import math
 import numbers
 from collections.abc import Callable, Iterable, Mapping
@@ -156,9 +157,22 @@ def step(X: Array, learning_rate: float, parameters: Iterable[Any], gradient: It
     return stepped
 
 
-def guarded(variants: Mapping[str, Callable[..., Any]], name: Any, X: Array, *batch: Any) -> tuple[float, Any]:
+def threads(n: Any) -> int | None:
+    """A number of threads, or None for the default."""
+    if n is None:
+        return None
+    if isinstance(n, bool) or not hasattr(n, "__index__"):
+        raise TypeError(f"threads must be a whole number and is {_describe(n)}: pass 1 or more, or None for the default")
+    if n < 1:
+        raise ValueError(f"threads is {n}: pass 1 or more, or None for the default")
+    return int(n)
+
+
+def guarded(variants: Mapping[str, Callable[..., Any]], name: Any, at_most: Any, X: Array, *batch: Any) -> tuple[float, Any]:
     """Run a variant on a batch that was accepted; the last two of `batch` say what is wanted."""
-    run = variant(name, variants)
+    run, at_most = variant(name, variants), threads(at_most)
+    if name == "tiled":
+        run = functools.partial(run, threads=at_most)
     if not batch[-1]:
         finite("X", X)  # a loss alone can be finite with an infinity in X: a sure answer, a dead unit
     with np.errstate(all="ignore"):

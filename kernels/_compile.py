@@ -38,6 +38,11 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return dispatcher
 
 
+def inlined(function: Callable[..., Any]) -> Any:
+    """Compile as a part of whatever calls it: LLVM then works on it once, not once for every level of calls."""
+    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
 def given(optional: Any, value: Any) -> Any:
     """`value`, or None where `optional` is None; compiled code knows which when it is compiled."""
     return None if optional is None else value

@@ -14,11 +14,13 @@ from typing import Any
 import numba
 import numpy as np
 from numba import types
+from numba.core import config
 from numba.extending import intrinsic, overload
 from numpy.typing import NDArray
 
+from kernels import _check
 from kernels._blocks import axpy, dot, padded
-from kernels._compile import compiled
+from kernels._compile import compiled, inlined
 
 Array = NDArray[Any]
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
@@ -53,6 +55,11 @@ def _take(typingctx, queue):
     return types.int64(queue), generate
 
 
+@inlined
+def address(array):
+    return np.intp(array.ctypes.data)
+
+
 @compiled(fastmath={"reassoc", "contract"})
 def total(numbers, n):
     """Sum of the first n numbers, in whatever order is fastest (and the same every time)."""
@@ -62,7 +69,7 @@ def total(numbers, n):
     return result
 
 
-@compiled
+@inlined
 def not_finite(numbers, n):
     """How many of the first n numbers are nan or infinite."""
     count = 0
@@ -71,11 +78,11 @@ def not_finite(numbers, n):
     return count
 
 
-@compiled
+@inlined
 def transposed(W):
     """Wᵀ, each row with room for whole vectors."""
     rows, columns = W.shape
-    Wt = np.zeros((columns, padded(rows)), W.dtype)
+    Wt = np.empty((columns, padded(rows)), W.dtype)
     for i in range(rows):
         for j in range(columns):
             Wt[j, i] = W[i, j]
@@ -83,9 +90,9 @@ def transposed(W):
 
 
 def one_pass(residual: Callable[..., Any]) -> Any:
-    """Compile the pass over X of a problem.
+    """The pass over X of a problem, for every thread to run until all chunks are taken.
 
-    ``residual(S, n, y, weight, scratch, extra, partial, want_loss, want_gradient)`` overwrites the scores S (K, T) of n
+    ``residual(S, n, y, s, scratch, extra, partial, want_loss, want_gradient)`` overwrites the scores S (K, T) of n
     samples with s ∂loss/∂score, and gives their weighted loss and how many of them cannot be: it adds what other
     gradients it has to `partial`.
     """
@@ -99,30 +106,30 @@ def one_pass(residual: Callable[..., Any]) -> Any:
         copied = not fortran and ((X.strides[1] != size and D > 1) or (K > 4 and X.strides[0] % 4096 == 0))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
         Wt = transposed(W)
-        ldg = padded(D)
         S = np.empty((K, padded(tile)), X.dtype)
         scratch = np.empty((scratch_rows, padded(tile)), X.dtype)
-        weight = np.ones(padded(tile), X.dtype)
-        S_at, lds, W_at, ldw = S.ctypes.data, S.strides[0], Wt.ctypes.data, Wt.strides[0]
+        s = np.empty(padded(tile), X.dtype)
+        s[:] = 1
+        S_at, lds, W_at, ldw, ldg = address(S), S.strides[0], address(Wt), Wt.strides[0], padded(D)
         chunk = _take(queue)
         while chunk * rows < N:
             partial = partials[chunk]
             partial[:] = 0
-            G_at = partial.ctypes.data
             loss, weights, bad = 0.0, 0.0, 0
             stop = min(N, (chunk + 1) * rows)
             for start in range(chunk * rows, stop, tile):
                 n = min(tile, stop - start)
-                X_at, ldx = X.ctypes.data + start * X.strides[0], X.strides[1] if fortran else X.strides[0]
+                X_at, ldx = address(X) + start * X.strides[0], X.strides[1] if fortran else X.strides[0]
                 if copied:
                     for r in range(n):
                         for d in range(D):
                             copy[r, d] = X[start + r, d]
-                    X_at, ldx = copy.ctypes.data, copy.strides[0]
+                    X_at, ldx = address(copy), copy.strides[0]
                 if sample_weight.size > 0:
                     for r in range(n):
-                        weight[r] = sample_weight[start + r]
-                        bad += weight[r] < 0
+                        s[r] = sample_weight[start + r]
+                        bad += s[r] < 0
+                weights += total(s, n)
                 for k in range(K):
                     S[k] = b[k] if b.size > 0 else like
                 if fortran:
@@ -132,47 +139,44 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                 if not want_gradient:  # a gradient shows an infinity in X by itself, a loss may not: p = 0, relu
                     for k in range(K):
                         bad += not_finite(S[k], n)
-                part, wrong = residual(
-                    S, n, y[start : start + n], weight, scratch, extra, partial[K * ldg + K :], want_loss, want_gradient
-                )
+                labels, more = y[start : start + n], partial[K * ldg + K :]
+                part, wrong = residual(S, n, labels, s, scratch, extra, more, want_loss, want_gradient)
                 loss += part
                 bad += wrong
-                weights += total(weight, n)
                 if want_gradient:
                     if fortran:
-                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, G_at, ldg * size)
+                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size)
                     else:
-                        axpy(like, size, X_at, ldx, n, D, S_at, lds, K, G_at, ldg * size)
+                        axpy(like, size, X_at, ldx, n, D, S_at, lds, K, address(partial), ldg * size)
                     for k in range(K):
                         partial[K * ldg + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, bad
             chunk = _take(queue)
 
-    tile_pass.__module__, tile_pass.__qualname__ = residual.__module__, f"{residual.__name__}_pass"
-    return compiled(tile_pass)
+    return inlined(tile_pass)
 
 
-@compiled
+@inlined
 def average(partials, start, W, b, reg, weights, dW, db):
-    """Gradient of W and b from the sums that begin at `start` in each chunk's partial; how many are not finite."""
+    """Gradient of W and b from the sums that begin at `start` in each chunk's partial; how many numbers are not finite."""
     D, K = W.shape
     ldg = padded(D)
     sums = partials[0, start : start + K * ldg + K]
     for chunk in range(1, len(partials)):
-        part = partials[chunk, start : start + K * ldg + K]
-        for i in range(sums.size):
-            sums[i] += part[i]
-    bad = not_finite(b, b.size)
-    for k in range(K):
-        for d in range(D):
+        for i in range(K * ldg + K):
+            sums[i] += partials[chunk, start + i]
+    bad = 0
+    for d in range(D):
+        for k in range(K):
             dW[d, k] = sums[k * ldg + d] / weights + reg * W[d, k]
-        if b.size > 0:
-            db[k] = sums[K * ldg + k] / weights
-    return bad + not_finite(dW.reshape(-1), D * K) + not_finite(db, db.size)
+        bad += not_finite(dW[d], K)
+    for k in range(b.size):
+        db[k] = sums[K * ldg + k] / weights
+    return bad + not_finite(db, b.size) + not_finite(b, b.size)
 
 
-@compiled
-def loss_of(sums):
+@inlined
+def totals(sums):
     """Sum of the losses, sum of the weights, and how much was wrong, of all chunks."""
     loss, weights, bad = 0.0, 0.0, 0.0
     for chunk in range(len(sums)):
@@ -182,7 +186,7 @@ def loss_of(sums):
     return loss, weights, bad + (not 0 < weights < np.inf)
 
 
-@compiled
+@inlined
 def penalty(W, reg):
     """½ reg ‖W‖²"""
     result = 0.0
@@ -192,24 +196,10 @@ def penalty(W, reg):
     return result
 
 
-def one_layer(residual: Callable[..., Any], scratch_rows: int) -> Any:
-    """Compile the whole gradient of scores X W + b from its residual; see `one_pass`."""
-    tile_pass = one_pass(residual)
-
-    def whole(X, y, W, b, sample_weight, reg, tile, rows, partials, sums, queue, dW, db, want_loss, want_gradient, finish):
-        tile_pass(X, y, W, b, sample_weight, tile, rows, scratch_rows, (), partials, sums, queue, want_loss, want_gradient)
-        if not finish:
-            return 0.0, 0.0
-        loss, weights, bad = loss_of(sums)
-        if want_gradient:
-            bad += average(partials, 0, W, b, reg, weights, dW, db)
-        if want_loss:
-            loss = loss / weights + penalty(W, reg)
-            bad += not np.isfinite(loss) or not_finite(b, b.size) > 0
-        return loss, bad
-
-    whole.__module__, whole.__qualname__ = residual.__module__, f"{residual.__name__}_whole"
-    return compiled(whole)
+@inlined
+def first(b):
+    """The bias of a model with one output; 0 where it has none."""
+    return float(b[0]) if b.size > 0 else 0.0
 
 
 def as_vector(b: Any, like: Any) -> Any:
@@ -224,6 +214,44 @@ def _as_vector(b, like):
     if isinstance(b, types.Array):
         return lambda b, like: b
     return lambda b, like: np.full(1, b, like.dtype)
+
+
+@inlined
+def alone(whole, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient):
+    """All of what `one_layer` compiled, on this thread, for a caller's own compiled code."""
+    N, D = X.shape
+    K = W.shape[1]
+    tile, rows, chunks = geometry(N, D, K, X.itemsize, scratch_rows)
+    partials = np.empty((chunks, K * padded(D) + K), X.dtype)
+    sums, queue = np.empty((chunks, 3)), np.zeros(1, np.int64)
+    dW, db = np.empty((D, K), X.dtype), np.empty(b.size, X.dtype)
+    s = as_vector(sample_weight, X)
+    loss, _ = whole(X, y, W, b, s, reg, tile, rows, partials, sums, queue, dW, db, want_loss, want_gradient, True)
+    return loss, dW, db
+
+
+def one_layer(residual: Callable[..., Any], scratch_rows: int) -> Any:
+    """Compile the gradient of scores X W + b from its residual; see `one_pass`.
+
+    The compiled function takes chunks of the work until there are none; called with `finish` once all are done, it
+    averages what is in `partials` and `sums` into `dW` and `db`, and gives the loss and how much was wrong.
+    """
+    tile_pass = one_pass(residual)
+
+    def whole(X, y, W, b, sample_weight, reg, tile, rows, partials, sums, queue, dW, db, want_loss, want_gradient, finish):
+        tile_pass(X, y, W, b, sample_weight, tile, rows, scratch_rows, (), partials, sums, queue, want_loss, want_gradient)
+        if not finish:
+            return 0.0, 0.0
+        loss, weights, bad = totals(sums)
+        if want_gradient:
+            bad += average(partials, 0, W, b, reg, weights, dW, db)
+        if want_loss:
+            loss = loss / weights + penalty(W, reg)
+            bad += not np.isfinite(loss) or not_finite(b, b.size) > 0
+        return loss, bad
+
+    whole.__module__, whole.__qualname__ = residual.__module__, "tiled"
+    return compiled(whole)
 
 
 # ---- Python: compiled once for each dtype, run by as many threads as there is work for ----
@@ -249,8 +277,8 @@ def array(real: Any, dimensions: int, layout: str = "C", readonly: bool = False)
     return types.Array(real, dimensions, layout, readonly=readonly)
 
 
-def one_layer_signature(label: Any) -> Callable[[Any], tuple[Any, ...]]:
-    """Types of what `one_layer` compiles; `label` is that of y, None for the dtype of X."""
+def one_layer_kernel(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Kernel:
+    """What `one_layer` compiles; `label` is the type of y, None for the dtype of X."""
 
     def signature(real: Any) -> tuple[Any, ...]:
         given = [array(real, 2, "A", True), array(label or real, 1, "C", True), array(real, 2, "C", True)]
@@ -258,7 +286,7 @@ def one_layer_signature(label: Any) -> Callable[[Any], tuple[Any, ...]]:
         made = [array(real, 2), array(types.float64, 2), array(types.int64, 1), array(real, 2), array(real, 1)]
         return (*given, *made, types.boolean, types.boolean, types.boolean)
 
-    return signature
+    return Kernel(one_layer(residual, scratch_rows), signature)
 
 
 _geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
@@ -287,17 +315,7 @@ def set_threads(n: int | None) -> None:
         If `n` is not a whole number, at least 1.
     """
     global _threads
-    _threads = 0 if n is None else checked_threads(n)
-
-
-def checked_threads(n: Any) -> int:
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
-        raise TypeError(
-            f"threads must be a whole number and is {n!r} ({type(n).__name__}): pass 1 or more, or None for the default"
-        )
-    if n < 1:
-        raise ValueError(f"threads is {n}: pass 1 or more, or None for the default")
-    return int(n)
+    _threads = _check.threads(n) or 0
 
 
 def default_threads() -> int:
@@ -346,42 +364,29 @@ def run(kernel: Callable[..., Any], chunks: int, threads: int | None, *arguments
     return kernel(*arguments, True)
 
 
-def run_one_layer(
-    kernel: Kernel,
-    scratch_rows: int,
-    threads: int | None,
-    X: Array,
-    y: Array,
-    W: Array,
-    b: Array,
-    s: Array,
-    reg: float,
-    want_loss: bool,
-    want_gradient: bool,
-) -> tuple[float, float, Array, Array]:
-    """loss, how much was wrong, dW and db by a kernel that `one_layer` compiled."""
+def room(n: int) -> int:
+    """`padded`, for Python."""
+    return (n + 15) // 16 * 16
+
+
+def tile_geometry(N: int, D: int, K: int, dtype: np.dtype[Any], scratch_rows: int) -> tuple[int, int, int]:
+    """`geometry`, for Python."""
+    return _geometry[dtype](N, D, K, dtype.itemsize, scratch_rows)
+
+
+def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
+    """`tiled`, whose vectors exist only compiled: with NUMBA_DISABLE_JIT=1 `instead` stands in for it."""
+    if not config.DISABLE_JIT:
+        return tiled
+    return lambda *batch, threads=None: instead(*batch)
+
+
+def run_one_layer(kernel, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
+    """loss, dW and db by what `one_layer_kernel` made; `b` is an array, of length 0 for none."""
     (N, D), K, dtype = X.shape, W.shape[1], X.dtype
-    tile, rows, chunks = _geometry[dtype](N, D, K, dtype.itemsize, scratch_rows)
-    partials = np.empty((chunks, K * ((D + 15) // 16 * 16) + K), dtype)
+    s = np.empty(0, dtype) if sample_weight is None else sample_weight
+    tile, rows, chunks = tile_geometry(N, D, K, dtype, scratch_rows)
+    work = np.empty((chunks, K * room(D) + K), dtype), np.empty((chunks, 3)), np.zeros(1, np.int64)
     dW, db = np.empty((D, K), dtype), np.empty(b.size, dtype)
-    loss, bad = run(
-        kernel[dtype],
-        chunks,
-        threads,
-        X,
-        y,
-        W,
-        b,
-        s,
-        reg,
-        tile,
-        rows,
-        partials,
-        np.empty((chunks, 3)),
-        np.zeros(1, np.int64),
-        dW,
-        db,
-        want_loss,
-        want_gradient,
-    )
-    return loss, bad, dW, db
+    loss, _ = run(kernel[dtype], chunks, threads, X, y, W, b, s, reg, tile, rows, *work, dW, db, want_loss, want_gradient)
+    return loss, dW, db

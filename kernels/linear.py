@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check
+from kernels import _check, _tiles
 from kernels._compile import compiled, given
 
 Array = NDArray[Any]
@@ -82,12 +82,59 @@ def loss_and_gradient_numpy(X, y, w, b, reg=0.0, sample_weight=None, want_loss=T
     return loss, Gradient(dw, None if b is None else float(sr.sum() / total))
 
 
+@compiled(fastmath={"reassoc", "contract"})
+def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
+    """Overwrite the scores S (1, n) of n samples by their residuals; the sum of their losses."""
+    z, loss = S[0], 0.0
+    for i in range(n):
+        z[i] -= y[i]
+    if want_loss:
+        for i in range(n):
+            loss += s[i] * (np.float64(z[i]) * z[i])
+        loss *= 0.5
+    for i in range(n):
+        z[i] *= s[i]
+    return loss, 0
+
+
+_kernel = _tiles.one_layer_kernel(residual_tiled, 0, None)
+_whole = _kernel.function
+
+
+@compiled
+def loss_and_gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
+    bias, column = _tiles.as_vector(b, X), np.ascontiguousarray(w).reshape(-1, 1)
+    loss, dw, db = _tiles.alone(_whole, 0, X, y, column, bias, reg, sample_weight, want_loss, want_gradient)
+    return loss, Gradient(dw.reshape(-1), given(b, _tiles.first(db)))
+
+
+@compiled
+def loss_tiled(X, y, w, b, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, w, b, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, w, b, reg, sample_weight, False, True)[1]
+
+
+def variant_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
+    """`loss_and_gradient_tiled` on as many threads as are worth it."""
+    bias, w = np.full(0 if b is None else 1, b or 0, X.dtype), w.reshape(-1, 1)
+    loss, dw, db = _tiles.run_one_layer(_kernel, 0, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
+    return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0]))
+
+
 # One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
-# Slowest idea first. The tiled variant has its place after the loop.
+# Slowest idea first.
 VARIANTS = {
     "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
     "numpy": loss_and_gradient_numpy,
     "loop": loss_and_gradient_loop,
+    "tiled": _tiles.unless_interpreted(variant_tiled, loss_and_gradient_numpy),
 }
 
 
@@ -99,7 +146,8 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[float, Gradient]:
     """Half the mean squared error of X w + b, SSE / 2N, and its gradient.
 
@@ -124,8 +172,11 @@ def loss_and_gradient(
         Strength of the penalty ½ reg ‖w‖².
     sample_weight : array_like, shape (N,), optional
         Non-negative weights s_n; None for 1 each.
-    variant : {"python", "numpy", "loop"}
+    variant : {"python", "numpy", "loop", "tiled"}
         Which implementation computes it; all give the same up to rounding.
+    threads : int, optional
+        At most how many threads the tiled variant uses; None for what `kernels.set_threads` says. The result
+        has the same bits for any number.
 
     Returns
     -------
@@ -153,7 +204,7 @@ def loss_and_gradient(
     >>> loss, dw.tolist(), db
     (4.5, [-3.0, -6.0], -3.0)
     """
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), True, True)
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, True)
 
 
 def loss(
@@ -164,10 +215,11 @@ def loss(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), True, False)[0]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -178,10 +230,11 @@ def gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, w, b, reg, sample_weight), False, True)[1]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -193,7 +246,8 @@ def update(
     learning_rate: float,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[Array, float | None]:
     """One step of gradient descent: ``w - learning_rate dw, b - learning_rate db``, new.
 
@@ -206,7 +260,7 @@ def update(
     """
     rate = _check.not_negative("learning_rate", learning_rate)
     batch = _accepted(X, y, w, b, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
     return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 

@@ -13,10 +13,12 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check
+from kernels import _check, _tiles
 from kernels._compile import compiled, given
+from kernels._math import exp, log
 
 Array = NDArray[Any]
 
@@ -119,12 +121,88 @@ def softmax_numpy(z):
     return highest, Z
 
 
+@compiled(fastmath={"reassoc", "contract"})
+def cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch):
+    """Overwrite the scores S (K, n) of n samples by s (p - onehot(y)); the sum of s (their loss), and labels that are no class.
+
+    A sample is a column here, so that each line runs over many samples at once.
+    """
+    K = len(S)
+    highest, Z, losses = scratch[0], scratch[1], scratch[2]
+    for i in range(n):
+        highest[i] = S[0, i]
+        Z[i] = 0
+    for k in range(1, K):
+        for i in range(n):
+            highest[i] = max(highest[i], S[k, i])
+    wrong, loss = 0, 0.0
+    if want_loss:
+        for i in range(n):
+            losses[i] = highest[i] - S[y[i] if 0 <= y[i] < K else 0, i]
+    for k in range(K):
+        for i in range(n):
+            S[k, i] = exp(S[k, i] - highest[i])  # at most 1, whatever the scores
+            Z[i] += S[k, i]
+    if want_loss:
+        for i in range(n):
+            loss += s[i] * (losses[i] + log(Z[i]))
+    if want_gradient:
+        for i in range(n):
+            Z[i] = s[i] / Z[i]
+        for k in range(K):
+            for i in range(n):
+                S[k, i] *= Z[i]
+    for i in range(n):
+        if 0 <= y[i] < K:
+            S[y[i], i] -= s[i]
+        else:
+            wrong += 1
+    return loss, wrong
+
+
+@compiled
+def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
+    return cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch)
+
+
+_kernel = _tiles.one_layer_kernel(residual_tiled, 3, types.int64)
+_whole = _kernel.function
+
+
+@compiled
+def loss_and_gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
+    bias = _tiles.as_vector(b, X)
+    loss, dW, db = _tiles.alone(_whole, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient)
+    return loss, Gradient(dW, given(b, db))
+
+
+@compiled
+def loss_tiled(X, y, W, b, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, W, b, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, W, b, reg, sample_weight, False, True)[1]
+
+
+def variant_tiled(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
+    """`loss_and_gradient_tiled` on as many threads as are worth it."""
+    bias = np.empty(0, X.dtype) if b is None else b
+    loss, dW, db = _tiles.run_one_layer(_kernel, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient, threads)
+    return loss, Gradient(dW, None if b is None else db)
+
+
 # One signature: (X, y, W, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
-# Slowest idea first. The tiled variant has its place after the loop.
+# Slowest idea first.
 VARIANTS = {
     "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
     "numpy": loss_and_gradient_numpy,
     "loop": loss_and_gradient_loop,
+    "tiled": _tiles.unless_interpreted(variant_tiled, loss_and_gradient_numpy),
 }
 
 
@@ -136,7 +214,8 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[float, Gradient]:
     """Average cross-entropy of softmax(X W + b) and its gradient.
 
@@ -161,8 +240,11 @@ def loss_and_gradient(
         Strength of the penalty ½ reg ‖W‖².
     sample_weight : array_like, shape (N,), optional
         Non-negative weights s_n; None for 1 each.
-    variant : {"python", "numpy", "loop"}
+    variant : {"python", "numpy", "loop", "tiled"}
         Which implementation computes it; all give the same up to rounding.
+    threads : int, optional
+        At most how many threads the tiled variant uses; None for what `kernels.set_threads` says. The result
+        has the same bits for any number.
 
     Returns
     -------
@@ -190,7 +272,7 @@ def loss_and_gradient(
     >>> round(loss, 6), dW.tolist(), db.tolist()
     (0.693147, [[-0.5, 0.5], [-1.0, 1.0]], [-0.5, 0.5])
     """
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), True, True)
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), True, True)
 
 
 def loss(
@@ -201,10 +283,11 @@ def loss(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), True, False)[0]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -215,10 +298,11 @@ def gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W, b, reg, sample_weight), False, True)[1]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -230,7 +314,8 @@ def update(
     learning_rate: float,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[Array, Array | None]:
     """One step of gradient descent: ``W - learning_rate dW, b - learning_rate db``, as new arrays.
 
@@ -243,7 +328,7 @@ def update(
     """
     rate = _check.not_negative("learning_rate", learning_rate)
     batch = _accepted(X, y, W, b, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
     return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 

@@ -16,11 +16,14 @@ import math
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import types
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check
+from kernels import _check, _tiles
+from kernels._blocks import axpy, dot, padded
 from kernels._compile import compiled
-from kernels.softmax import cross_entropy_numpy, softmax_numpy
+from kernels._tiles import address
+from kernels.softmax import cross_entropy_numpy, cross_entropy_tiled, softmax_numpy
 
 Array = NDArray[Any]
 
@@ -135,12 +138,116 @@ def _forward_numpy(X, W1, b1, W2, b2):
     return h, z
 
 
+@compiled
+def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
+    """Overwrite the hidden scores S (H, n) by g; the sum of the losses and the wrong labels; dW2 and db2 into `partial`."""
+    W2, W2t, b2 = extra
+    H, K = W2.shape
+    like, size, ldg = S.dtype.type(0), S.itemsize, padded(H)
+    Z, g = scratch[3 : 3 + K], scratch[3 + K :]
+    for j in range(H):
+        for i in range(n):
+            S[j, i] = like if S[j, i] < 0 else S[j, i]
+    for k in range(K):
+        Z[k] = b2[k]
+    S_at, Z_at, lds = address(S), address(Z), S.strides[0]
+    axpy(like, size, S_at, lds, H, n, address(W2t), W2t.strides[0], K, Z_at, lds)
+    loss, wrong = cross_entropy_tiled(Z, n, y, s, want_loss, want_gradient, scratch)
+    if want_gradient:
+        dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size)
+        for k in range(K):
+            partial[K * ldg + k] += _tiles.total(Z[k], n)
+        for j in range(H):
+            g[j] = 0
+        axpy(like, size, Z_at, lds, K, n, address(W2), W2.strides[0], H, address(g), lds)
+        for j in range(H):
+            for i in range(n):
+                S[j, i] = like if S[j, i] == 0 else g[j, i]
+    return loss, wrong
+
+
+tile_pass = _tiles.one_pass(residual_tiled)
+
+
+def tiled(
+    X, y, W1, b1, W2, b2, s, reg, tile, rows, partials, sums, queue, dW1, db1, dW2, db2, want_loss, want_gradient, finish
+):
+    """As what `_tiles.one_layer` compiles, with a second layer."""
+    H, K = W2.shape
+    extra = (W2, _tiles.transposed(W2), b2)
+    tile_pass(X, y, W1, b1, s, tile, rows, H + K + 3, extra, partials, sums, queue, want_loss, want_gradient)
+    if not finish:
+        return 0.0, 0.0
+    loss, weights, bad = _tiles.totals(sums)
+    if want_gradient:
+        bad += _tiles.average(partials, 0, W1, b1, reg, weights, dW1, db1)
+        bad += _tiles.average(partials, H * padded(len(W1)) + H, W2, b2, reg, weights, dW2, db2)
+    if want_loss:
+        loss = loss / weights + _tiles.penalty(W1, reg) + _tiles.penalty(W2, reg)
+        bad += not np.isfinite(loss) or _tiles.not_finite(b1, H) + _tiles.not_finite(b2, K) > 0
+    return loss, bad
+
+
+def _signature(real):
+    a = _tiles.array
+    given = [a(real, 2, "A", True), a(types.int64, 1, "C", True), *[a(real, d, "C", True) for d in (2, 1, 2, 1, 1)]]
+    made = [a(real, 2), a(types.float64, 2), a(types.int64, 1), *[a(real, d) for d in (2, 1, 2, 1)]]
+    return (*given, types.float64, types.intp, types.intp, *made, types.boolean, types.boolean, types.boolean)
+
+
+_whole = compiled(tiled)
+_kernel = _tiles.Kernel(_whole, _signature)
+
+
+@compiled
+def loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
+    """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
+    N, D = X.shape
+    H, K = W2.shape
+    tile, rows, chunks = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
+    partials = np.empty((chunks, H * padded(D) + H + K * padded(H) + K), X.dtype)
+    sums, queue = np.empty((chunks, 3)), np.zeros(1, np.int64)
+    dW1, db1, dW2, db2 = np.empty_like(W1), np.empty_like(b1), np.empty_like(W2), np.empty_like(b2)
+    s = _tiles.as_vector(sample_weight, X)
+    loss, _ = _whole(
+        X, y, W1, b1, W2, b2, s, reg, tile, rows, partials, sums, queue, dW1, db1, dW2, db2, want_loss, want_gradient, True
+    )
+    return loss, Gradient(dW1, db1, dW2, db2)
+
+
+@compiled
+def loss_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
+    """The loss of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg, sample_weight, True, False)[0]
+
+
+@compiled
+def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
+    """The gradient of `loss_and_gradient_tiled` alone."""
+    return loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg, sample_weight, False, True)[1]
+
+
+def variant_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
+    """`loss_and_gradient_tiled` on as many threads as are worth it."""
+    (N, D), (H, K), dtype = X.shape, W2.shape, X.dtype
+    s = np.empty(0, dtype) if sample_weight is None else sample_weight
+    tile, rows, chunks = _tiles.tile_geometry(N, D, H, dtype, H + K + 3)
+    partials = np.empty((chunks, H * _tiles.room(D) + H + K * _tiles.room(H) + K), dtype)
+    work = partials, np.empty((chunks, 3)), np.zeros(1, np.int64)
+    gradient = Gradient(*map(np.empty_like, (W1, b1, W2, b2)))
+    loss, _ = _tiles.run(
+        _kernel[dtype], chunks, threads, X, y, W1, b1, W2, b2, s, reg, tile, rows, *work, *gradient, want_loss, want_gradient
+    )
+    return loss, gradient
+
+
 # One signature: (X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
-# Slowest idea first. The tiled variant has its place after the loop.
+# Slowest idea first.
 VARIANTS = {
     "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
     "numpy": loss_and_gradient_numpy,
     "loop": loss_and_gradient_loop,
+    "tiled": _tiles.unless_interpreted(variant_tiled, loss_and_gradient_numpy),
 }
 
 
@@ -154,7 +261,8 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[float, Gradient]:
     """Average cross-entropy of softmax(max(0, X W1 + b1) W2 + b2) and its gradient.
 
@@ -184,8 +292,11 @@ def loss_and_gradient(
         Strength of the penalty ½ reg (‖W1‖² + ‖W2‖²).
     sample_weight : array_like, shape (N,), optional
         Non-negative weights s_n; None for 1 each.
-    variant : {"python", "numpy", "loop"}
+    variant : {"python", "numpy", "loop", "tiled"}
         Which implementation computes it; all give the same up to rounding.
+    threads : int, optional
+        At most how many threads the tiled variant uses; None for what `kernels.set_threads` says. The result
+        has the same bits for any number.
 
     Returns
     -------
@@ -214,7 +325,7 @@ def loss_and_gradient(
     >>> round(loss, 6), dW1.tolist(), db1.tolist(), dW2.tolist(), db2.tolist()
     (0.693147, [[0.0], [0.0]], [0.0], [[-1.5, 1.5]], [-0.5, 0.5])
     """
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, True)
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, True)
 
 
 def loss(
@@ -227,10 +338,11 @@ def loss(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, False)[0]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -243,10 +355,11 @@ def gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
+    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -260,7 +373,8 @@ def update(
     learning_rate: float,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
-    variant: str = "loop",
+    variant: str = "tiled",
+    threads: int | None = None,
 ) -> tuple[Array, Array, Array, Array]:
     """One step of gradient descent: every parameter minus `learning_rate` times its gradient, as new arrays.
 
@@ -273,7 +387,7 @@ def update(
     """
     rate = _check.not_negative("learning_rate", learning_rate)
     batch = _accepted(X, y, W1, b1, W2, b2, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, *batch, False, True)
+    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
     return _check.step(batch[0], rate, batch[2:-2], gradient)
 
 
