@@ -37,7 +37,7 @@ FUSED = "+fma" in _features() or "+neon" in _features()
 # Sums of one block stay in registers: 24 of the 32 that AVX-512 and NEON have, 12 of AVX2's 16.
 DOT_ROWS, DOT_COLUMNS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
 AXPY_ROWS, AXPY_VECTORS = (4, 4) if VECTOR_BYTES == 64 else (4, 2)
-DOT_CHUNK = 2048  # bytes of each row at a time: the rows of a block and of B stay in the L1 cache
+DOT_CHUNK, DOT_PANEL = 1024, 16  # bytes of each row, and rows, at a time: they stay in the L1 cache for all of B
 AXPY_CHUNK = 128  # rows at a time, for the same reason
 INTP = types.intp
 
@@ -156,6 +156,9 @@ class _Emit:
                 pairs = [(vectors[0], vectors[0])]
             vectors = [self.builder.fadd(self.shuffle(a, b, first), self.shuffle(a, b, second)) for a, b in pairs]
             segment = half
+        while len(vectors) > 1:  # more vectors than lanes: one after another
+            both = list(range(2 * vectors[0].type.count))
+            vectors = [self.shuffle(a, b, both) for a, b in zip(vectors[::2], vectors[1::2], strict=True)]
         return vectors[0]
 
 
@@ -223,20 +226,21 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds):
     chunk = DOT_CHUNK // size
     blocks = (n_c + DOT_COLUMNS - 1) // DOT_COLUMNS
     whole = n_i // DOT_ROWS * DOT_ROWS
-    for i in range(0, whole, DOT_ROWS):
+    for panel in range(0, whole, DOT_PANEL):
         for j in range(0, n_j, chunk):
             width = min(chunk, n_j - j)
-            a = A + i * lda + j * size
             c = 0
             for block in range(blocks):
                 count = (n_c - c) // (blocks - block)
-                b, s = B + c * ldb + j * size, S + c * lds + i * size
-                if count == 3:
-                    _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 3)
-                elif count == 2:
-                    _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 2)
-                else:
-                    _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 1)
+                b = B + c * ldb + j * size
+                for i in range(panel, min(panel + DOT_PANEL, whole), DOT_ROWS):
+                    a, s = A + i * lda + j * size, S + c * lds + i * size
+                    if count == 3:
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 3)
+                    elif count == 2:
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 2)
+                    else:
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 1)
                 c += count
     for i in range(whole, n_i):
         for c in range(n_c):

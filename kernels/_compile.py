@@ -89,7 +89,8 @@ class DiskCache(NullCache):
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
         settings = (config.OPT, config.LOOP_VECTORIZE, config.SLP_VECTORIZE, config.BOUNDSCHECK, config.DEBUGINFO_DEFAULT)
-        depends_on = (str(signature), codegen.magic_tuple(), numba.__version__, settings)
+        vectors = os.environ.get("KERNELS_VECTOR_BYTES")
+        depends_on = (str(signature), codegen.magic_tuple(), numba.__version__, settings, vectors)
         key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return f"{self.prefix}{source_stamp()}.{key}.nbc"
 

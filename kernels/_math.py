@@ -116,7 +116,9 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
     @inline
     def sigmoid(x):
         e = exp(-abs(x))  # at most 1, whatever x
-        return (e if x < zero else one) / (one + e)
+        u = one + e
+        p = (e if x < zero else one) / u
+        return p - p * ((e - (u - one)) / u)  # what 1 + e rounds off is put back
 
     @inline
     def log1p_exp(x):

@@ -24,10 +24,10 @@ from kernels._compile import compiled, inlined
 
 Array = NDArray[Any]
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
-MAX_TILE = 1024
+MIN_TILE, MAX_TILE = 128, 1024  # a tile of fewer rows would wait for the gradient, read and written once for each
 CHUNK_NANOSECONDS = 30_000  # a thread takes about that long to start
 MAX_CHUNKS = 64
-PARTIAL_BYTES = 2**22  # of all partial gradients together
+PARTIAL_BYTES = 2**23  # of all partial gradients together
 
 
 # ---- compiled: the pass ----
@@ -36,10 +36,11 @@ PARTIAL_BYTES = 2**22  # of all partial gradients together
 @compiled
 def geometry(N, D, K, size, extra):
     """Rows of a tile, rows of a chunk, chunks. `extra` is the number of other rows of scratch of a tile's length."""
-    tile = min(MAX_TILE, max(32, TILE_BYTES // (size * (D + K + extra))))
+    tile = min(MAX_TILE, max(MIN_TILE, TILE_BYTES // (size * (D + K + extra))))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
-    rows = padded((N + max(1, chunks) - 1) // max(1, chunks))
+    chunks = max(1, min(chunks, max(4, N // 256)))  # fewer rows would hardly pay for a partial gradient of their own
+    rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
     tile = min(rows, padded(tile))
     return tile, rows, (N + rows - 1) // rows
 
@@ -110,7 +111,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
         scratch = np.empty((scratch_rows, padded(tile)), X.dtype)
         s = np.empty(padded(tile), X.dtype)
         s[:] = 1
-        S_at, lds, W_at, ldw, ldg = address(S), S.strides[0], address(Wt), Wt.strides[0], padded(D)
+        S_at, lds, ldw, ldg = address(S), S.strides[0], Wt.strides[0], padded(D)
         chunk = _take(queue)
         while chunk * rows < N:
             partial = partials[chunk]
@@ -132,6 +133,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                 weights += total(s, n)
                 for k in range(K):
                     S[k] = b[k] if b.size > 0 else like
+                W_at = address(Wt)  # here and not above: Numba frees an array after its last mention
                 if fortran:
                     axpy(like, size, X_at, ldx, D, n, W_at, ldw, K, S_at, lds)
                 else:

@@ -148,7 +148,7 @@ REFUSED = {
         "all",
         {"variant": lambda _: "fast"},
         ValueError,
-        r"variant 'fast' is not known: pass one of 'python', 'numpy', 'loop'",
+        r"variant 'fast' is not known: pass one of 'python', 'numpy', 'loop', 'tiled'",
     ),
     "variant_number": ("all", {"variant": lambda _: 3}, TypeError, r"variant must be a string and is 3 \(int\)"),
 }

@@ -1,0 +1,162 @@
+"""The same bits for any number of threads, from any number of callers, in a child too; and no thread before there is work."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+from cases import DTYPES, PROBLEMS, random_batch
+
+import kernels
+from kernels import _tiles, softmax
+
+
+@pytest.fixture
+def batch():
+    return random_batch("softmax", np.random.default_rng(1), (40_003, 7, 5, 1))
+
+
+def bits(result):
+    loss, gradient = result
+    return np.float64(loss).tobytes() + b"".join(np.asarray(part).tobytes() for part in gradient)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_same_bits_for_any_number_of_threads(problem, dtype):
+    module, batch = PROBLEMS[problem], random_batch(problem, np.random.default_rng(2), (40_003, 7, 5, 6), dtype)
+    for X in (batch[0], np.asfortranarray(batch[0])):
+        one = bits(module.loss_and_gradient(X, *batch[1:], reg=0.1, threads=1))
+        for threads in (2, 3, 4, 8, 16, None):
+            assert bits(module.loss_and_gradient(X, *batch[1:], reg=0.1, threads=threads)) == one
+
+
+def test_large_weights_while_other_threads_allocate():
+    """Their transpose is memory of the kernel's own, which must live as long as its address is in use."""
+    rng = np.random.default_rng(3)
+    X, y, W = rng.normal(size=(400, 1000)), rng.integers(0, 100, 400), rng.normal(size=(1000, 100)) / 30
+    want = softmax.gradient(X, y, W, variant="numpy").W
+    for _ in range(20):
+        np.testing.assert_allclose(softmax.gradient(X, y, W, threads=2).W, want, rtol=0, atol=1e-13 * np.abs(want).max() * 100)
+
+
+def test_the_work_is_shared(batch, monkeypatch):
+    """Without this the test above would pass with one thread."""
+    submitted = []
+    pool = _tiles.pool
+
+    def watched(workers):
+        submitted.append(workers)
+        return pool(workers)
+
+    monkeypatch.setattr(_tiles, "pool", watched)
+    softmax.gradient(*batch, threads=3)
+    assert submitted
+    assert set(submitted) == {2}
+    submitted.clear()
+    softmax.gradient(*(part[:10] for part in batch[:2]), *batch[2:], threads=3)
+    softmax.gradient(*batch, threads=1)
+    assert not submitted
+
+
+def test_set_threads_and_the_environment(batch, monkeypatch):
+    seen = []
+    monkeypatch.setattr(_tiles, "pool", lambda workers: seen.append(workers) or concurrent.futures.ThreadPoolExecutor(workers))
+    try:
+        kernels.set_threads(3)
+        softmax.gradient(*batch)
+        softmax.gradient(*batch, threads=4)
+        kernels.set_threads(None)
+        monkeypatch.setenv("KERNELS_NUM_THREADS", "5")
+        softmax.gradient(*batch)
+        assert sorted(set(seen)) == [2, 3, 4]
+        monkeypatch.setenv("KERNELS_NUM_THREADS", "many")
+        with pytest.raises(ValueError, match="KERNELS_NUM_THREADS is 'many'"):
+            softmax.gradient(*batch)
+    finally:
+        kernels.set_threads(None)
+
+
+@pytest.mark.parametrize(
+    ("threads", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)]
+)
+def test_refused_numbers_of_threads(batch, threads, error):
+    with pytest.raises(error, match="threads"):
+        softmax.gradient(*batch, threads=threads)
+    with pytest.raises(error, match="threads"):
+        kernels.set_threads(threads)
+
+
+def test_eight_callers_at_once(batch):
+    want = bits(softmax.loss_and_gradient(*batch))
+    start = threading.Barrier(8)
+
+    def call(_):
+        start.wait()
+        return [bits(softmax.loss_and_gradient(*batch, threads=4)) for _ in range(20)]
+
+    with concurrent.futures.ThreadPoolExecutor(8) as callers:
+        assert all(got == want for results in callers.map(call, range(8)) for got in results)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_after_fork(batch):
+    want = bits(softmax.loss_and_gradient(*batch, threads=4))  # the threads exist now
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+    child = context.Process(target=lambda: sender.send(bits(softmax.loss_and_gradient(*batch, threads=4))))
+    child.start()
+    assert receiver.poll(30), "the child hangs"
+    assert receiver.recv() == want
+    child.join(10)
+    assert child.exitcode == 0
+
+
+PROGRAM = """
+import threading, numpy as np
+before = threading.active_count()
+from kernels import softmax
+assert threading.active_count() == before, "import started a thread"
+rng = np.random.default_rng(0)
+X, y = rng.normal(size=(40_003, 7)), rng.integers(0, 5, 40_003)
+print(softmax.loss_and_gradient(X, y, np.ones((7, 5)), np.zeros(5), threads=4)[1].W.tobytes().hex())
+"""
+
+
+def test_workqueue_layer_and_no_thread_at_import():
+    runs = [
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], env={**os.environ, **layer}, capture_output=True, text=True, check=True
+        ).stdout
+        for layer in ({}, {"NUMBA_THREADING_LAYER": "workqueue"})
+    ]
+    assert runs[0] == runs[1] != ""
+
+
+MEMORY = """
+import resource, numpy as np
+from kernels import softmax
+rng = np.random.default_rng(0)
+N, D, K = {shape}
+X, y = np.ones((N, D)), np.zeros(N, np.int64)
+W, b = np.zeros((D, K)), np.zeros(K)
+softmax.gradient(X[:200], y[:200], W, b)  # loads the code
+import gc; gc.collect()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+softmax.gradient(X, y, W, b)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
+@pytest.mark.parametrize("shape", [(1_000_000, 10, 3), (20_000, 1000, 100)])
+def test_memory_does_not_grow_with_n(shape):
+    """At most 16 MiB beyond inputs and outputs: the check of X is made a block of rows at a time, the scores a tile."""
+    program = MEMORY.format(shape=shape)
+    peak = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+    assert int(peak) <= 16 * 1024
