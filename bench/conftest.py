@@ -7,7 +7,7 @@ import numba
 import numpy as np
 from threadpoolctl import threadpool_info
 
-from kernels import _tiles
+from kernels import _threads
 
 
 def pytest_benchmark_update_machine_info(config, machine_info):
@@ -16,7 +16,7 @@ def pytest_benchmark_update_machine_info(config, machine_info):
         "cpus_allowed": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "threads": {
             "NumPy's BLAS": max((pool["num_threads"] for pool in threadpool_info()), default=1),
-            "tiled": _tiles.default_threads(),
+            "tiled": _threads.default_threads(),
             "loop": 1,
             "python": 1,
         },

@@ -62,19 +62,19 @@ def scikit_learn(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
 
 
 def _torch_loss(name: str, reg: float) -> Callable[..., Any]:
-    from torch.nn import functional as F
+    from torch.nn import functional
 
     def loss(X: Any, y: Any, *parameters: Any) -> Any:
         penalty = sum((p * p).sum() for p in parameters[::2])
         if name == "two_layer":
             W1, b1, W2, b2 = parameters
-            average = F.cross_entropy(F.relu(X @ W1 + b1) @ W2 + b2, y)
+            average = functional.cross_entropy(functional.relu(X @ W1 + b1) @ W2 + b2, y)
         else:
             z = X @ parameters[0] + parameters[1]
             average = {
-                "softmax": lambda: F.cross_entropy(z, y),
-                "logistic": lambda: F.softplus(-y * z).mean(),
-                "linear": lambda: 0.5 * F.mse_loss(z, y),
+                "softmax": lambda: functional.cross_entropy(z, y),
+                "logistic": lambda: functional.softplus(-y * z).mean(),
+                "linear": lambda: 0.5 * functional.mse_loss(z, y),
             }[name]()
         return average + 0.5 * reg * penalty
 
@@ -171,9 +171,9 @@ def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
 
 def _threads() -> int:
     """As many as the tiled variant uses, so that the job is the same."""
-    from kernels import _tiles
+    from kernels import _threads
 
-    return _tiles.default_threads()
+    return _threads.default_threads()
 
 
 PEERS = {

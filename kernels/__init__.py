@@ -1,6 +1,6 @@
 """Averaged gradients of softmax, logistic and linear regression and of a two-layer ReLU network."""
 
 from kernels import linear, logistic, softmax, two_layer
-from kernels._tiles import set_threads
+from kernels._threads import set_threads
 
 __all__ = ["linear", "logistic", "set_threads", "softmax", "two_layer"]

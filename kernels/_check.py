@@ -149,10 +149,13 @@ def finite(name: str, array: Array) -> None:
             )
 
 
-def step(X: Array, learning_rate: float, parameters: Iterable[Any], gradient: Iterable[Any]) -> Any:
-    """parameter - learning_rate * gradient for each of them; None stays None."""
+def step(X: ArrayLike, learning_rate: float, parameters: Iterable[Any], gradient: Iterable[Any]) -> Any:
+    """parameter - learning_rate * gradient for each of them, in the gradient's dtype; None stays None."""
     with np.errstate(all="ignore"):
-        stepped = tuple(None if p is None else p - learning_rate * g for p, g in zip(parameters, gradient, strict=True))
+        stepped = tuple(
+            None if p is None else (np.asarray(p, g.dtype) if isinstance(g, np.ndarray) else float(p)) - learning_rate * g
+            for p, g in zip(parameters, gradient, strict=True)
+        )
     result(stepped, X)
     return stepped
 
@@ -168,6 +171,48 @@ def threads(n: Any) -> int | None:
     return int(n)
 
 
+INT, FLOATS = np.dtype(np.int64), (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def as_it_is(value: Any, dtype: np.dtype[Any], shape: tuple[int, ...]) -> bool:
+    """Whether a kernel takes it without a conversion. What the numbers are, the kernel sees for itself."""
+    return type(value) is np.ndarray and value.dtype == dtype and value.shape == shape and value.flags.carray
+
+
+def answered(
+    at_once: Any, fits: Any, label: Any, variants: Any, accepted: Any, name: Any, at_most: Any, batch: Any, *wanted: bool
+) -> tuple[float, Any]:
+    """The answer for a batch as it was passed.
+
+    What needs no conversion goes to the tiled kernel `at_once`, which counts what is wrong as it meets it: asking
+    first would cost a small batch several times the arithmetic. Whatever else, and whatever was counted, goes the careful way.
+    """
+    X, y, *parameters, reg, s = batch
+    if (
+        name == "tiled"
+        and at_once
+        and type(X) is np.ndarray
+        and X.ndim == 2
+        and X.size
+        and X.dtype in FLOATS
+        and X.flags.aligned
+        and type(y) is np.ndarray
+        and y.shape == X.shape[:1]
+        and (s is None or as_it_is(s, X.dtype, y.shape))
+        and type(reg) in (float, int)
+        and 0 <= reg < math.inf
+        and (at_most is None or (type(at_most) is int and at_most > 0))
+        and fits(X, *parameters)
+    ):
+        dtype = label or X.dtype
+        if y.dtype.kind == "i" or y.dtype == dtype:
+            y = y if as_it_is(y, dtype, y.shape) else y.astype(dtype)
+            loss, gradient, bad = at_once(X, y, *parameters, reg, s, *wanted, at_most)
+            if not bad:
+                return loss, gradient
+    return guarded(variants, name, at_most, *accepted(*batch), *wanted)
+
+
 def guarded(variants: Mapping[str, Callable[..., Any]], name: Any, at_most: Any, X: Array, *batch: Any) -> tuple[float, Any]:
     """Run a variant on a batch that was accepted; the last two of `batch` say what is wanted."""
     run, at_most = variant(name, variants), threads(at_most)
@@ -181,10 +226,11 @@ def guarded(variants: Mapping[str, Callable[..., Any]], name: Any, at_most: Any,
     return loss, gradient
 
 
-def result(numbers: tuple[Any, ...], X: Array) -> None:
+def result(numbers: tuple[Any, ...], X: ArrayLike) -> None:
     """A result that is not finite has a reason: a place in X, or numbers too large for the dtype."""
     if all(part is None or np.isfinite(part).all() for part in numbers):
         return
+    X = samples(X)
     finite("X", X)
     wider = "" if X.dtype == np.float64 else ", or pass X as float64"
     raise FloatingPointError(

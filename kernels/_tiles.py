@@ -4,10 +4,6 @@ Rows are cut into chunks, chunks into tiles, both by the shapes alone. Each chun
 and the partials are added in their order, so the result has the same bits whichever thread took which chunk.
 """
 
-import concurrent.futures
-import contextlib
-import os
-import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -15,22 +11,20 @@ import numba
 import numpy as np
 from numba import types
 from numba.core import config
-from numba.extending import intrinsic, overload
-from numpy.typing import NDArray
+from numba.extending import overload
 
-from kernels import _check
+from kernels import _check, _threads
 from kernels._blocks import axpy, dot, padded
 from kernels._compile import compiled, inlined
+from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, NEXT, all_done, take
 
-Array = NDArray[Any]
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
 MIN_TILE, MAX_TILE = 128, 1024  # a tile of fewer rows would wait for the gradient, read and written once for each
-CHUNK_NANOSECONDS = 30_000  # a thread takes about that long to start
+CHUNK_NANOSECONDS = 8_000  # less would hardly pay for a helper that is awake
 MAX_CHUNKS = 64
+SMALL = 100_000  # a measure of work below which there is one chunk anyway: not worth asking `geometry`
+SQUARE = 16  # a matrix is transposed in squares whose rows and columns both stay in the L1 cache
 PARTIAL_BYTES = 2**23  # of all partial gradients together
-
-
-# ---- compiled: the pass ----
 
 
 @compiled
@@ -43,17 +37,6 @@ def geometry(N, D, K, size, extra):
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
     tile = min(rows, padded(tile))
     return tile, rows, (N + rows - 1) // rows
-
-
-@intrinsic
-def _take(typingctx, queue):
-    """queue[0]++ and what it was, in one step that no other thread can interrupt."""
-
-    def generate(context, builder, signature, args):
-        array = context.make_array(queue)(context, builder, args[0])
-        return builder.atomic_rmw("add", array.data, context.get_constant(types.int64, 1), "seq_cst")
-
-    return types.int64(queue), generate
 
 
 @inlined
@@ -84,9 +67,11 @@ def transposed(W):
     """Wᵀ, each row with room for whole vectors."""
     rows, columns = W.shape
     Wt = np.empty((columns, padded(rows)), W.dtype)
-    for i in range(rows):
-        for j in range(columns):
-            Wt[j, i] = W[i, j]
+    for i in range(0, rows, SQUARE):
+        for j in range(0, columns, SQUARE):
+            for c in range(j, min(j + SQUARE, columns)):
+                for r in range(i, min(i + SQUARE, rows)):
+                    Wt[c, r] = W[r, c]
     return Wt
 
 
@@ -98,7 +83,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
     gradients it has to `partial`.
     """
 
-    def tile_pass(X, y, W, b, sample_weight, tile, rows, scratch_rows, extra, partials, sums, queue, want_loss, want_gradient):
+    def tile_pass(X, y, W, b, weight, tile, rows, scratch_rows, extra, partials, sums, progress, want_loss, want_gradient):
         N, D = X.shape
         K, size, like = W.shape[1], X.itemsize, X.dtype.type(0)
         fortran = X.strides[0] == size and (X.strides[1] != size or D == 1)
@@ -112,7 +97,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
         s = np.empty(padded(tile), X.dtype)
         s[:] = 1
         S_at, lds, ldw, ldg = address(S), S.strides[0], Wt.strides[0], padded(D)
-        chunk = _take(queue)
+        chunk = take(progress, NEXT)
         while chunk * rows < N:
             partial = partials[chunk]
             partial[:] = 0
@@ -126,9 +111,9 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                         for d in range(D):
                             copy[r, d] = X[start + r, d]
                     X_at, ldx = address(copy), copy.strides[0]
-                if sample_weight.size > 0:
+                if weight.size > 0:
                     for r in range(n):
-                        s[r] = sample_weight[start + r]
+                        s[r] = weight[start + r]
                         bad += s[r] < 0
                 weights += total(s, n)
                 for k in range(K):
@@ -153,7 +138,8 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                     for k in range(K):
                         partial[K * ldg + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, bad
-            chunk = _take(queue)
+            take(progress, DONE)
+            chunk = take(progress, NEXT)
 
     return inlined(tile_pass)
 
@@ -167,14 +153,14 @@ def average(partials, start, W, b, reg, weights, dW, db):
     for chunk in range(1, len(partials)):
         for i in range(K * ldg + K):
             sums[i] += partials[chunk, start + i]
-    bad = 0
-    for d in range(D):
-        for k in range(K):
-            dW[d, k] = sums[k * ldg + d] / weights + reg * W[d, k]
-        bad += not_finite(dW[d], K)
+    for d in range(0, D, SQUARE):
+        for k in range(0, K, SQUARE):
+            for r in range(d, min(d + SQUARE, D)):
+                for c in range(k, min(k + SQUARE, K)):
+                    dW[r, c] = sums[c * ldg + r] / weights + reg * W[r, c]
     for k in range(b.size):
         db[k] = sums[K * ldg + k] / weights
-    return bad + not_finite(db, b.size) + not_finite(b, b.size)
+    return not_finite(dW.reshape(-1), D * K) + not_finite(db, b.size) + not_finite(b, b.size)
 
 
 @inlined
@@ -219,151 +205,64 @@ def _as_vector(b, like):
 
 
 @inlined
-def alone(whole, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient):
+def alone(whole, X, y, W, b, reg, sample_weight, want_loss, want_gradient):
     """All of what `one_layer` compiled, on this thread, for a caller's own compiled code."""
-    N, D = X.shape
-    K = W.shape[1]
-    tile, rows, chunks = geometry(N, D, K, X.itemsize, scratch_rows)
-    partials = np.empty((chunks, K * padded(D) + K), X.dtype)
-    sums, queue = np.empty((chunks, 3)), np.zeros(1, np.int64)
-    dW, db = np.empty((D, K), X.dtype), np.empty(b.size, X.dtype)
-    s = as_vector(sample_weight, X)
-    loss, _ = whole(X, y, W, b, s, reg, tile, rows, partials, sums, queue, dW, db, want_loss, want_gradient, True)
+    dW, db, s = np.empty(W.shape, X.dtype), np.empty(b.size, X.dtype), as_vector(sample_weight, X)
+    none = np.empty((0, 0), X.dtype), np.empty((0, 0)), np.empty(0, np.int64)
+    loss, _, _ = whole(X, y, W, b, s, reg, dW, db, want_loss, want_gradient, none[0], none[1], none[2], none[2], ALONE)
     return loss, dW, db
 
 
-def one_layer(residual: Callable[..., Any], scratch_rows: int) -> Any:
-    """Compile the gradient of scores X W + b from its residual; see `one_pass`.
-
-    The compiled function takes chunks of the work until there are none; called with `finish` once all are done, it
-    averages what is in `partials` and `sums` into `dW` and `db`, and gives the loss and how much was wrong.
-    """
-    tile_pass = one_pass(residual)
-
-    def whole(X, y, W, b, sample_weight, reg, tile, rows, partials, sums, queue, dW, db, want_loss, want_gradient, finish):
-        tile_pass(X, y, W, b, sample_weight, tile, rows, scratch_rows, (), partials, sums, queue, want_loss, want_gradient)
-        if not finish:
-            return 0.0, 0.0
-        loss, weights, bad = totals(sums)
-        if want_gradient:
-            bad += average(partials, 0, W, b, reg, weights, dW, db)
-        if want_loss:
-            loss = loss / weights + penalty(W, reg)
-            bad += not np.isfinite(loss) or not_finite(b, b.size) > 0
-        return loss, bad
-
-    whole.__module__, whole.__qualname__ = residual.__module__, "tiled"
-    return compiled(whole)
-
-
-# ---- Python: compiled once for each dtype, run by as many threads as there is work for ----
-
-
-class Kernel:
-    """A compiled function whose types depend on one dtype alone: called without asking for the types of its arguments."""
+class Kernel(dict[Any, Callable[..., Any]]):
+    """By dtype, a compiled function whose types depend on it alone: called without asking for the types of its arguments."""
 
     def __init__(self, function: Any, signature: Callable[[Any], tuple[Any, ...]]) -> None:
         self.function, self.signature = function, signature
-        self.entry_points: dict[Any, Callable[..., Any]] = {}
 
-    def __getitem__(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
-        if dtype not in self.entry_points:
-            real = numba.from_dtype(dtype)
-            arguments = self.signature(real)
-            self.function.compile(arguments)
-            self.entry_points[dtype] = self.function.overloads[arguments].entry_point
-        return self.entry_points[dtype]
+    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
+        arguments = self.signature(numba.from_dtype(dtype))
+        self.function.compile(arguments)
+        self[dtype] = self.function.overloads[arguments].entry_point
+        return self[dtype]
 
 
 def array(real: Any, dimensions: int, layout: str = "C", readonly: bool = False) -> Any:
     return types.Array(real, dimensions, layout, readonly=readonly)
 
 
-def one_layer_kernel(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Kernel:
-    """What `one_layer` compiles; `label` is the type of y, None for the dtype of X."""
+def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Kernel:
+    """Compile the gradient of scores X W + b from its residual, see `one_pass`; `label` is y's type, None for X's."""
+    tile_pass = one_pass(residual)
+
+    def whole(X, y, W, b, s, reg, dW, db, want_loss, want_gradient, partials, sums, progress, calls, role):
+        (N, D), K = X.shape, W.shape[1]
+        tile, rows, chunks = geometry(N, D, K, X.itemsize, scratch_rows)
+        if role == ALONE:
+            partials, sums = np.empty((chunks, K * padded(D) + K), X.dtype), np.empty((chunks, 3))
+            progress = np.zeros(2 * DONE, np.int64)
+        if role == LEAD:
+            take(calls, 0)  # the interpreter lock is free now: helpers that look out for this come
+        if role != FINISH:
+            tile_pass(X, y, W, b, s, tile, rows, scratch_rows, (), partials, sums, progress, want_loss, want_gradient)
+        if role == HELP or (role == LEAD and not all_done(progress, chunks)):
+            return 0.0, 0.0, False
+        loss, weights, bad = totals(sums)
+        if want_gradient:
+            bad += average(partials, 0, W, b, reg, weights, dW, db)
+        if want_loss:
+            loss = loss / weights + penalty(W, reg)
+            bad += not np.isfinite(loss) or not_finite(b, b.size) > 0
+        return loss, bad, True
+
+    whole.__module__, whole.__qualname__ = residual.__module__, "tiled"
 
     def signature(real: Any) -> tuple[Any, ...]:
-        given = [array(real, 2, "A", True), array(label or real, 1, "C", True), array(real, 2, "C", True)]
-        given += [array(real, 1, "C", True), array(real, 1, "C", True), types.float64, types.intp, types.intp]
-        made = [array(real, 2), array(types.float64, 2), array(types.int64, 1), array(real, 2), array(real, 1)]
-        return (*given, *made, types.boolean, types.boolean, types.boolean)
+        given = [array(real, 2, "A", True), array(label or real, 1, "C", True)]
+        given += [array(real, dimensions, "C", True) for dimensions in (2, 1, 1)]
+        flags = types.boolean, types.boolean
+        return (*given, types.float64, array(real, 2), array(real, 1), *flags, *_threads.signature(real))
 
-    return Kernel(one_layer(residual, scratch_rows), signature)
-
-
-_geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
-_threads = 0  # 0: not set
-_lock = threading.Lock()
-_pool: concurrent.futures.ThreadPoolExecutor | None = None
-
-
-def cpus() -> int:
-    """How many CPUs this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def set_threads(n: int | None) -> None:
-    """Set how many threads the tiled kernels use where a call does not say.
-
-    Parameters
-    ----------
-    n : int or None
-        At least 1; None for the default: the environment variable ``KERNELS_NUM_THREADS`` where it is set, else as many
-        as this process may use CPUs. Small work stays on the calling thread. The result does not depend on it.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If `n` is not a whole number, at least 1.
-    """
-    global _threads
-    _threads = _check.threads(n) or 0
-
-
-def default_threads() -> int:
-    if _threads:
-        return _threads
-    asked = os.environ.get("KERNELS_NUM_THREADS", "")
-    if not asked:
-        return cpus()
-    if not asked.strip().isdigit() or int(asked) < 1:
-        raise ValueError(
-            f"the environment variable KERNELS_NUM_THREADS is {asked!r}: set it to a whole number, at least 1, or unset it"
-        )
-    return int(asked)
-
-
-def pool(workers: int) -> concurrent.futures.ThreadPoolExecutor:
-    """The threads that help, made when first needed, and again where more are wanted."""
-    global _pool
-    with _lock:
-        if _pool is None or _pool._max_workers < workers:
-            _pool = concurrent.futures.ThreadPoolExecutor(workers, "kernels")
-        return _pool
-
-
-def _after_fork() -> None:
-    """A child has none of its parent's threads."""
-    global _pool, _lock
-    _pool, _lock = None, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def run(kernel: Callable[..., Any], chunks: int, threads: int | None, *arguments: Any) -> tuple[float, float]:
-    """Call a compiled function on every thread at once until all chunks are taken, then once more to finish."""
-    helpers = []
-    if chunks >= 4 and threads != 1:  # less is done before another thread has started
-        threads = min(threads or default_threads(), chunks // 2)
-        with contextlib.suppress(RuntimeError):  # the interpreter is shutting down and starts no thread any more
-            helpers = [pool(threads - 1).submit(kernel, *arguments, False) for _ in range(threads - 1)]
-        kernel(*arguments, False)
-        for helper in helpers:
-            if not helper.cancel():
-                helper.result()
-    return kernel(*arguments, True)
+    return Kernel(compiled(whole), signature)
 
 
 def room(n: int) -> int:
@@ -371,24 +270,37 @@ def room(n: int) -> int:
     return (n + 15) // 16 * 16
 
 
-def tile_geometry(N: int, D: int, K: int, dtype: np.dtype[Any], scratch_rows: int) -> tuple[int, int, int]:
-    """`geometry`, for Python."""
-    return _geometry[dtype](N, D, K, dtype.itemsize, scratch_rows)
+EMPTY = {dtype: np.empty(0, dtype) for dtype in _check.FLOATS}  # no bias, no weights
 
 
-def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
+def one_number(b: float | None, dtype: np.dtype[Any]) -> Any:
+    """The bias of a model with one output as an array."""
+    return EMPTY[dtype] if b is None else np.array((b,), dtype)
+
+
+_geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
+
+
+def run(kernel: Kernel, D: int, K: int, scratch_rows: int, partial: int, threads: int | None, call: tuple[Any, ...]) -> Any:
+    """The loss and how much was wrong, by as many threads as are worth it."""
+    X = call[0]
+    small = threads == 1 or len(X) * (D + 16) * (K + 2) < SMALL
+    chunks = 1 if small else _geometry[X.dtype](len(X), D, K, X.itemsize, scratch_rows)[2]
+    return _threads.run(kernel[X.dtype], chunks, partial, threads, call)
+
+
+def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | None) -> Any:
     """`tiled`, whose vectors exist only compiled: with NUMBA_DISABLE_JIT=1 `instead` stands in for it."""
-    if not config.DISABLE_JIT:
-        return tiled
+    if instead is None or not config.DISABLE_JIT:
+        return None if config.DISABLE_JIT else tiled
     return lambda *batch, threads=None: instead(*batch)
 
 
 def run_one_layer(kernel, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
-    """loss, dW and db by what `one_layer_kernel` made; `b` is an array, of length 0 for none."""
-    (N, D), K, dtype = X.shape, W.shape[1], X.dtype
-    s = np.empty(0, dtype) if sample_weight is None else sample_weight
-    tile, rows, chunks = tile_geometry(N, D, K, dtype, scratch_rows)
-    work = np.empty((chunks, K * room(D) + K), dtype), np.empty((chunks, 3)), np.zeros(1, np.int64)
-    dW, db = np.empty((D, K), dtype), np.empty(b.size, dtype)
-    loss, _ = run(kernel[dtype], chunks, threads, X, y, W, b, s, reg, tile, rows, *work, dW, db, want_loss, want_gradient)
-    return loss, dW, db
+    """loss, dW, db and how much was wrong by what `one_layer` made; `b` is an array, of length 0 for none."""
+    (D, K), dtype = W.shape, X.dtype
+    s = EMPTY[dtype] if sample_weight is None else sample_weight
+    dW, db = np.empty(W.shape, dtype), np.empty(b.shape, dtype)
+    call = X, y, W, b, s, reg, dW, db, want_loss, want_gradient
+    loss, bad = run(kernel, D, K, scratch_rows, K * room(D) + K, threads, call)
+    return loss, dW, db, bad

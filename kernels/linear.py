@@ -8,6 +8,7 @@ of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, which is SSE /
 bias is not penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, section 3.1.
 """
 
+import functools
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -97,7 +98,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     return loss, 0
 
 
-_kernel = _tiles.one_layer_kernel(residual_tiled, 0, None)
+_kernel = _tiles.one_layer(residual_tiled, 0, None)
 _whole = _kernel.function
 
 
@@ -105,7 +106,7 @@ _whole = _kernel.function
 def loss_and_gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
     bias, column = _tiles.as_vector(b, X), np.ascontiguousarray(w).reshape(-1, 1)
-    loss, dw, db = _tiles.alone(_whole, 0, X, y, column, bias, reg, sample_weight, want_loss, want_gradient)
+    loss, dw, db = _tiles.alone(_whole, X, y, column, bias, reg, sample_weight, want_loss, want_gradient)
     return loss, Gradient(dw.reshape(-1), given(b, _tiles.first(db)))
 
 
@@ -121,11 +122,15 @@ def gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None):
     return loss_and_gradient_tiled(X, y, w, b, reg, sample_weight, False, True)[1]
 
 
+def _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads):
+    """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
+    bias, w = _tiles.one_number(b, X.dtype), w.reshape(-1, 1)
+    loss, dw, db, bad = _tiles.run_one_layer(_kernel, 0, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
+    return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0])), bad
+
+
 def variant_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
-    """`loss_and_gradient_tiled` on as many threads as are worth it."""
-    bias, w = np.full(0 if b is None else 1, b or 0, X.dtype), w.reshape(-1, 1)
-    loss, dw, db = _tiles.run_one_layer(_kernel, 0, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
-    return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0]))
+    return _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
 # One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
@@ -204,7 +209,7 @@ def loss_and_gradient(
     >>> loss, dw.tolist(), db
     (4.5, [-3.0, -6.0], -3.0)
     """
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, True)
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), True, True)
 
 
 def loss(
@@ -219,7 +224,7 @@ def loss(
     threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, False)[0]
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -234,7 +239,7 @@ def gradient(
     threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), False, True)[1]
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -259,9 +264,8 @@ def update(
     w, b : the new parameters (None for `b` where none was given).
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    batch = _accepted(X, y, w, b, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
-    return _check.step(batch[0], rate, batch[2:-2], gradient)
+    gradient = _answer(variant, threads, (X, y, w, b, reg, sample_weight), False, True)[1]
+    return _check.step(X, rate, (w, b), gradient)
 
 
 def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array:
@@ -284,3 +288,10 @@ def _accepted(X, y, w, b, reg, sample_weight):
     X = _check.samples(X)
     w, b = _parameters(X, w, b)
     return X, _check.targets(y, X), w, b, _check.not_negative("reg", reg), _check.weights(sample_weight, X)
+
+
+def _fits(X, w, b):
+    return _check.as_it_is(w, X.dtype, X.shape[1:]) and (b is None or isinstance(b, float))
+
+
+_answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, None, VARIANTS, _accepted)

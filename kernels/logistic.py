@@ -9,6 +9,7 @@ of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, plus ½ reg �
 penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, section 4.3.2 and exercise 7.6.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -109,7 +110,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     return loss, wrong
 
 
-_kernel = _tiles.one_layer_kernel(residual_tiled, 0, None)
+_kernel = _tiles.one_layer(residual_tiled, 0, None)
 _whole = _kernel.function
 
 
@@ -117,7 +118,7 @@ _whole = _kernel.function
 def loss_and_gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
     bias, column = _tiles.as_vector(b, X), np.ascontiguousarray(w).reshape(-1, 1)
-    loss, dw, db = _tiles.alone(_whole, 0, X, y, column, bias, reg, sample_weight, want_loss, want_gradient)
+    loss, dw, db = _tiles.alone(_whole, X, y, column, bias, reg, sample_weight, want_loss, want_gradient)
     return loss, Gradient(dw.reshape(-1), given(b, _tiles.first(db)))
 
 
@@ -133,11 +134,15 @@ def gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None):
     return loss_and_gradient_tiled(X, y, w, b, reg, sample_weight, False, True)[1]
 
 
+def _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads):
+    """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
+    bias, w = _tiles.one_number(b, X.dtype), w.reshape(-1, 1)
+    loss, dw, db, bad = _tiles.run_one_layer(_kernel, 0, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
+    return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0])), bad
+
+
 def variant_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
-    """`loss_and_gradient_tiled` on as many threads as are worth it."""
-    bias, w = np.full(0 if b is None else 1, b or 0, X.dtype), w.reshape(-1, 1)
-    loss, dw, db = _tiles.run_one_layer(_kernel, 0, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
-    return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0]))
+    return _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
 # One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
@@ -216,7 +221,7 @@ def loss_and_gradient(
     >>> round(loss, 6), dw.tolist(), db
     (0.693147, [-0.5, -1.0], -0.5)
     """
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, True)
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), True, True)
 
 
 def loss(
@@ -231,7 +236,7 @@ def loss(
     threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), True, False)[0]
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -246,7 +251,7 @@ def gradient(
     threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, w, b, reg, sample_weight), False, True)[1]
+    return _answer(variant, threads, (X, y, w, b, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -271,9 +276,8 @@ def update(
     w, b : the new parameters (None for `b` where none was given).
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    batch = _accepted(X, y, w, b, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
-    return _check.step(batch[0], rate, batch[2:-2], gradient)
+    gradient = _answer(variant, threads, (X, y, w, b, reg, sample_weight), False, True)[1]
+    return _check.step(X, rate, (w, b), gradient)
 
 
 def scores(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array:
@@ -308,3 +312,10 @@ def _accepted(X, y, w, b, reg, sample_weight):
     X = _check.samples(X)
     w, b = _parameters(X, w, b)
     return X, _check.signs(y, X), w, b, _check.not_negative("reg", reg), _check.weights(sample_weight, X)
+
+
+def _fits(X, w, b):
+    return _check.as_it_is(w, X.dtype, X.shape[1:]) and (b is None or isinstance(b, float))
+
+
+_answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, None, VARIANTS, _accepted)

@@ -9,6 +9,7 @@ of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, plus ½ reg �
 penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, eq. 4.108-4.109.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -165,7 +166,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     return cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch)
 
 
-_kernel = _tiles.one_layer_kernel(residual_tiled, 3, types.int64)
+_kernel = _tiles.one_layer(residual_tiled, 3, types.int64)
 _whole = _kernel.function
 
 
@@ -173,7 +174,7 @@ _whole = _kernel.function
 def loss_and_gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
     bias = _tiles.as_vector(b, X)
-    loss, dW, db = _tiles.alone(_whole, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient)
+    loss, dW, db = _tiles.alone(_whole, X, y, W, bias, reg, sample_weight, want_loss, want_gradient)
     return loss, Gradient(dW, given(b, db))
 
 
@@ -189,11 +190,15 @@ def gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None):
     return loss_and_gradient_tiled(X, y, W, b, reg, sample_weight, False, True)[1]
 
 
+def _at_once(X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
+    """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
+    bias = _tiles.EMPTY[X.dtype] if b is None else b
+    loss, dW, db, bad = _tiles.run_one_layer(_kernel, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient, threads)
+    return loss, Gradient(dW, None if b is None else db), bad
+
+
 def variant_tiled(X, y, W, b, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
-    """`loss_and_gradient_tiled` on as many threads as are worth it."""
-    bias = np.empty(0, X.dtype) if b is None else b
-    loss, dW, db = _tiles.run_one_layer(_kernel, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient, threads)
-    return loss, Gradient(dW, None if b is None else db)
+    return _at_once(X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
 # One signature: (X, y, W, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
@@ -272,7 +277,7 @@ def loss_and_gradient(
     >>> round(loss, 6), dW.tolist(), db.tolist()
     (0.693147, [[-0.5, 0.5], [-1.0, 1.0]], [-0.5, 0.5])
     """
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), True, True)
+    return _answer(variant, threads, (X, y, W, b, reg, sample_weight), True, True)
 
 
 def loss(
@@ -287,7 +292,7 @@ def loss(
     threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), True, False)[0]
+    return _answer(variant, threads, (X, y, W, b, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -302,7 +307,7 @@ def gradient(
     threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W, b, reg, sample_weight), False, True)[1]
+    return _answer(variant, threads, (X, y, W, b, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -327,9 +332,8 @@ def update(
     W, b : the new parameters (None for `b` where none was given).
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    batch = _accepted(X, y, W, b, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
-    return _check.step(batch[0], rate, batch[2:-2], gradient)
+    gradient = _answer(variant, threads, (X, y, W, b, reg, sample_weight), False, True)[1]
+    return _check.step(X, rate, (W, b), gradient)
 
 
 def scores(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array:
@@ -366,3 +370,16 @@ def _accepted(X, y, W, b, reg, sample_weight):
     W, b = _parameters(X, W, b)
     y = _check.labels(y, X, W.shape[1])
     return X, y, W, b, _check.not_negative("reg", reg), _check.weights(sample_weight, X)
+
+
+def _fits(X, W, b):
+    return (
+        type(W) is np.ndarray
+        and W.ndim == 2
+        and W.size
+        and _check.as_it_is(W, X.dtype, (X.shape[1], W.shape[1]))
+        and (b is None or _check.as_it_is(b, X.dtype, W.shape[1:]))
+    )
+
+
+_answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, _check.INT, VARIANTS, _accepted)

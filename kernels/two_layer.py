@@ -12,6 +12,7 @@ of one sample; over a batch the average, Σ s_n (...)_n / Σ s_n, plus ½ reg (�
 not penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, section 5.3.
 """
 
+import functools
 import math
 from typing import Any, NamedTuple
 
@@ -19,9 +20,10 @@ import numpy as np
 from numba import types
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check, _tiles
+from kernels import _check, _threads, _tiles
 from kernels._blocks import axpy, dot, padded
 from kernels._compile import compiled
+from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, all_done, take
 from kernels._tiles import address
 from kernels.softmax import cross_entropy_numpy, cross_entropy_tiled, softmax_numpy
 
@@ -170,49 +172,52 @@ tile_pass = _tiles.one_pass(residual_tiled)
 
 
 def tiled(
-    X, y, W1, b1, W2, b2, s, reg, tile, rows, partials, sums, queue, dW1, db1, dW2, db2, want_loss, want_gradient, finish
+    X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role
 ):
     """As what `_tiles.one_layer` compiles, with a second layer."""
-    H, K = W2.shape
-    extra = (W2, _tiles.transposed(W2), b2)
-    tile_pass(X, y, W1, b1, s, tile, rows, H + K + 3, extra, partials, sums, queue, want_loss, want_gradient)
-    if not finish:
-        return 0.0, 0.0
+    (N, D), (H, K) = X.shape, W2.shape
+    tile, rows, chunks = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
+    if role == ALONE:
+        partials = np.empty((chunks, H * padded(D) + H + K * padded(H) + K), X.dtype)
+        sums, progress = np.empty((chunks, 3)), np.zeros(2 * DONE, np.int64)
+    if role == LEAD:
+        take(calls, 0)
+    if role != FINISH:
+        extra = (W2, _tiles.transposed(W2), b2)
+        tile_pass(X, y, W1, b1, s, tile, rows, H + K + 3, extra, partials, sums, progress, want_loss, want_gradient)
+    if role == HELP or (role == LEAD and not all_done(progress, chunks)):
+        return 0.0, 0.0, False
     loss, weights, bad = _tiles.totals(sums)
     if want_gradient:
         bad += _tiles.average(partials, 0, W1, b1, reg, weights, dW1, db1)
-        bad += _tiles.average(partials, H * padded(len(W1)) + H, W2, b2, reg, weights, dW2, db2)
+        bad += _tiles.average(partials, H * padded(D) + H, W2, b2, reg, weights, dW2, db2)
     if want_loss:
         loss = loss / weights + _tiles.penalty(W1, reg) + _tiles.penalty(W2, reg)
         bad += not np.isfinite(loss) or _tiles.not_finite(b1, H) + _tiles.not_finite(b2, K) > 0
-    return loss, bad
+    return loss, bad, True
 
 
 def _signature(real):
     a = _tiles.array
     given = [a(real, 2, "A", True), a(types.int64, 1, "C", True), *[a(real, d, "C", True) for d in (2, 1, 2, 1, 1)]]
-    made = [a(real, 2), a(types.float64, 2), a(types.int64, 1), *[a(real, d) for d in (2, 1, 2, 1)]]
-    return (*given, types.float64, types.intp, types.intp, *made, types.boolean, types.boolean, types.boolean)
+    made = [a(real, d) for d in (2, 1, 2, 1)]
+    return (*given, types.float64, *made, types.boolean, types.boolean, *_threads.signature(real))
 
 
-_whole = compiled(tiled)
-_kernel = _tiles.Kernel(_whole, _signature)
+_kernel = _tiles.Kernel(compiled(tiled), _signature)
+_whole = _kernel.function
 
 
 @compiled
 def loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
-    N, D = X.shape
-    H, K = W2.shape
-    tile, rows, chunks = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
-    partials = np.empty((chunks, H * padded(D) + H + K * padded(H) + K), X.dtype)
-    sums, queue = np.empty((chunks, 3)), np.zeros(1, np.int64)
-    dW1, db1, dW2, db2 = np.empty_like(W1), np.empty_like(b1), np.empty_like(W2), np.empty_like(b2)
+    gradient = Gradient(np.empty(W1.shape, X.dtype), np.empty_like(b1), np.empty(W2.shape, X.dtype), np.empty_like(b2))
     s = _tiles.as_vector(sample_weight, X)
-    loss, _ = _whole(
-        X, y, W1, b1, W2, b2, s, reg, tile, rows, partials, sums, queue, dW1, db1, dW2, db2, want_loss, want_gradient, True
+    none, no_sums, counters = np.empty((0, 0), X.dtype), np.empty((0, 0)), np.empty(0, np.int64)
+    loss, _, _ = _whole(
+        X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient, none, no_sums, counters, counters, ALONE
     )
-    return loss, Gradient(dW1, db1, dW2, db2)
+    return loss, gradient
 
 
 @compiled
@@ -227,18 +232,19 @@ def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
     return loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg, sample_weight, False, True)[1]
 
 
+def _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads):
+    """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
+    D, (H, K), dtype = X.shape[1], W2.shape, X.dtype
+    s = _tiles.EMPTY[dtype] if sample_weight is None else sample_weight
+    gradient = Gradient(*[np.empty(p.shape, dtype) for p in (W1, b1, W2, b2)])
+    partial = H * _tiles.room(D) + H + K * _tiles.room(H) + K
+    call = X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient
+    loss, bad = _tiles.run(_kernel, D, H, H + K + 3, partial, threads, call)
+    return loss, gradient, bad
+
+
 def variant_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True, threads=None):
-    """`loss_and_gradient_tiled` on as many threads as are worth it."""
-    (N, D), (H, K), dtype = X.shape, W2.shape, X.dtype
-    s = np.empty(0, dtype) if sample_weight is None else sample_weight
-    tile, rows, chunks = _tiles.tile_geometry(N, D, H, dtype, H + K + 3)
-    partials = np.empty((chunks, H * _tiles.room(D) + H + K * _tiles.room(H) + K), dtype)
-    work = partials, np.empty((chunks, 3)), np.zeros(1, np.int64)
-    gradient = Gradient(*map(np.empty_like, (W1, b1, W2, b2)))
-    loss, _ = _tiles.run(
-        _kernel[dtype], chunks, threads, X, y, W1, b1, W2, b2, s, reg, tile, rows, *work, *gradient, want_loss, want_gradient
-    )
-    return loss, gradient
+    return _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
 # One signature: (X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
@@ -325,7 +331,7 @@ def loss_and_gradient(
     >>> round(loss, 6), dW1.tolist(), db1.tolist(), dW2.tolist(), db2.tolist()
     (0.693147, [[0.0], [0.0]], [0.0], [[-1.5, 1.5]], [-0.5, 0.5])
     """
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, True)
+    return _answer(variant, threads, (X, y, W1, b1, W2, b2, reg, sample_weight), True, True)
 
 
 def loss(
@@ -342,7 +348,7 @@ def loss(
     threads: int | None = None,
 ) -> float:
     """The loss alone; parameters and errors are those of `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), True, False)[0]
+    return _answer(variant, threads, (X, y, W1, b1, W2, b2, reg, sample_weight), True, False)[0]
 
 
 def gradient(
@@ -359,7 +365,7 @@ def gradient(
     threads: int | None = None,
 ) -> Gradient:
     """The gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`."""
-    return _check.guarded(VARIANTS, variant, threads, *_accepted(X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
+    return _answer(variant, threads, (X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
 
 
 def update(
@@ -386,9 +392,8 @@ def update(
     W1, b1, W2, b2 : the new parameters.
     """
     rate = _check.not_negative("learning_rate", learning_rate)
-    batch = _accepted(X, y, W1, b1, W2, b2, reg, sample_weight)
-    _, gradient = _check.guarded(VARIANTS, variant, threads, *batch, False, True)
-    return _check.step(batch[0], rate, batch[2:-2], gradient)
+    gradient = _answer(variant, threads, (X, y, W1, b1, W2, b2, reg, sample_weight), False, True)[1]
+    return _check.step(X, rate, (W1, b1, W2, b2), gradient)
 
 
 def scores(X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike) -> Array:
@@ -425,3 +430,18 @@ def _accepted(X, y, W1, b1, W2, b2, reg, sample_weight):
     parameters = _parameters(X, W1, b1, W2, b2)
     y = _check.labels(y, X, parameters[3].size)
     return X, y, *parameters, _check.not_negative("reg", reg), _check.weights(sample_weight, X)
+
+
+def _fits(X, W1, b1, W2, b2):
+    return (
+        type(W2) is np.ndarray
+        and W2.ndim == 2
+        and W2.size
+        and _check.as_it_is(W1, X.dtype, (X.shape[1], W2.shape[0]))
+        and _check.as_it_is(b1, X.dtype, W2.shape[:1])
+        and _check.as_it_is(W2, X.dtype, W2.shape)
+        and _check.as_it_is(b2, X.dtype, W2.shape[1:])
+    )
+
+
+_answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, _check.INT, VARIANTS, _accepted)
