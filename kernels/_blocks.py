@@ -38,6 +38,7 @@ FUSED = "+fma" in _features() or "+neon" in _features()
 DOT_ROWS, DOT_COLUMNS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
 AXPY_ROWS, AXPY_VECTORS = (4, 4) if VECTOR_BYTES == 64 else (4, 2)
 DOT_CHUNK, DOT_PANEL = 1024, 16  # bytes of each row, and rows, at a time: they stay in the L1 cache for all of B
+AXPY_SUMS = 8  # at least, so that additions that take four cycles follow one another without a pause
 AXPY_CHUNK = 128  # rows at a time, for the same reason
 INTP = types.intp
 
@@ -99,6 +100,14 @@ class _Emit:
         function = cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.masked.load.{self.suffix}.p0")
         return self.builder.call(function, [pointer, ir.Constant(ir.IntType(32), self.size), mask, self.zero()])
 
+    def prefetch(self, pointer, offset):
+        """Ask for the line at `offset` bytes from there to be brought into the L2 cache; never faults."""
+        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        function = cgutils.get_or_insert_function(self.builder.module, kind, "llvm.prefetch.p0")
+        place = self.builder.gep(self.builder.bitcast(pointer, byte), [offset])
+        self.builder.call(function, [place, ir.Constant(i32, 0), ir.Constant(i32, 2), ir.Constant(i32, 1)])
+
     def multiply_add(self, a, b, c):
         if not FUSED:
             return self.builder.fadd(self.builder.fmul(a, b), c)
@@ -107,8 +116,8 @@ class _Emit:
             cgutils.get_or_insert_function(self.builder.module, kind, f"llvm.fma.{self.suffix}"), [a, b, c]
         )
 
-    def loop(self, stop, step, carried, body):
-        """for j in range(0, stop, step): carried = body(j, carried); gives what is carried in the end."""
+    def loop(self, stop, step, carried, body, start=None):
+        """for j in range(start or 0, stop, step): carried = body(j, carried); gives what is carried in the end."""
         builder = self.builder
         before, head = builder.block, builder.append_basic_block("head")
         inside, after = builder.append_basic_block("inside"), builder.append_basic_block("after")
@@ -119,7 +128,7 @@ class _Emit:
         builder.position_at_end(inside)
         new = body(j, values)
         for phi, first, later in zip(
-            [j, *values], [self.intp(0), *carried], [builder.add(j, self.intp(step)), *new], strict=True
+            [j, *values], [start or self.intp(0), *carried], [builder.add(j, self.intp(step)), *new], strict=True
         ):
             phi.add_incoming(first, before)
             phi.add_incoming(later, builder.block)
@@ -193,31 +202,48 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
 
 
 @intrinsic(prefer_literal=True)
-def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, rows, vectors):
+def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, ahead, rows, vectors):
     """G[c, j] += Σ_i P[c, i] A[i, j] for `rows` rows c and `vectors` vectors of j, of which `width` numbers count."""
 
     def generate(context, builder, signature, args):
         emit = _Emit(context, builder, like)
-        _, A, lda, n, width, P, ldp, G, ldg, _, _ = args
+        _, A, lda, n, width, P, ldp, G, ldg, ahead, _, _ = args
         C, U = rows.literal_value, vectors.literal_value
+        together = max(1, AXPY_SUMS // (C * U))  # rows of A, each with sums of its own: one sum would wait for itself
         mask = emit.mask(builder.sub(width, emit.intp((U - 1) * emit.lanes)))
         results = [
             emit.pointer(G, builder.mul(emit.intp(c), ldg), emit.intp(u * VECTOR_BYTES)) for c in range(C) for u in range(U)
         ]
         factors = [emit.pointer(P, builder.mul(emit.intp(c), ldp)) for c in range(C)]
 
-        def step(i, sums):
+        def add(i, sums):
             row = emit.pointer(A, builder.mul(i, lda))
             a = [emit.load(row, emit.intp(u * emit.lanes)) for u in range(U - 1)]
             a.append(emit.masked_load(row, mask, emit.intp((U - 1) * emit.lanes)))
+            with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
+                for u in range(U):
+                    emit.prefetch(row, builder.add(ahead, emit.intp(u * VECTOR_BYTES)))
             p = [emit.splat(builder.load(builder.gep(factor, [i]), align=emit.size)) for factor in factors]
             return [emit.multiply_add(p[c], a[u], sums[c * U + u]) for c in range(C) for u in range(U)]
 
-        for result, total in zip(results, emit.loop(n, 1, [emit.load(result) for result in results], step), strict=True):
+        def add_together(i, sums):
+            split = [sums[t * C * U : (t + 1) * C * U] for t in range(together)]
+            return [total for t in range(together) for total in add(builder.add(i, emit.intp(t)), split[t])]
+
+        sums = [emit.load(result) for result in results]
+        start = emit.intp(0)
+        if together > 1:
+            start = builder.and_(n, emit.intp(-together))
+            split = emit.loop(start, together, sums + [emit.zero()] * (C * U * (together - 1)), add_together)
+            while len(split) > C * U:
+                half = len(split) // 2
+                split = [builder.fadd(a, b) for a, b in zip(split[:half], split[half:], strict=True)]
+            sums = split
+        for result, total in zip(results, emit.loop(n, 1, sums, add, start), strict=True):
             emit.store(total, result)
         return context.get_dummy_value()
 
-    return types.void(like, *[INTP] * 8, rows, vectors), generate
+    return types.void(like, *[INTP] * 9, rows, vectors), generate
 
 
 @compiled
@@ -226,14 +252,15 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds):
     chunk = DOT_CHUNK // size
     blocks = (n_c + DOT_COLUMNS - 1) // DOT_COLUMNS
     whole = n_i // DOT_ROWS * DOT_ROWS
-    for panel in range(0, whole, DOT_PANEL):
+    rows = max(DOT_PANEL, DOT_PANEL * chunk // n_j // DOT_ROWS * DOT_ROWS)  # more of them where they are short
+    for panel in range(0, whole, rows):
         for j in range(0, n_j, chunk):
             width = min(chunk, n_j - j)
             c = 0
             for block in range(blocks):
                 count = (n_c - c) // (blocks - block)
                 b = B + c * ldb + j * size
-                for i in range(panel, min(panel + DOT_PANEL, whole), DOT_ROWS):
+                for i in range(panel, min(panel + rows, whole), DOT_ROWS):
                     a, s = A + i * lda + j * size, S + c * lds + i * size
                     if count == 3:
                         _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 3)
@@ -251,15 +278,15 @@ def _axpy_rows(rows):
     """`_axpy_block` of any number of vectors, for a fixed number of rows."""
 
     @numba.njit(error_model="numpy")
-    def axpy_rows(like, a, lda, n, width, p, ldp, g, ldg, vectors):
+    def axpy_rows(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors):
         if AXPY_VECTORS == 4 and vectors == 4:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, rows, 4)
+            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 4)
         elif AXPY_VECTORS == 4 and vectors == 3:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, rows, 3)
+            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 3)
         elif vectors == 2:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, rows, 2)
+            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 2)
         else:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, rows, 1)
+            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 1)
 
     return axpy_rows
 
@@ -268,8 +295,8 @@ _axpy_1, _axpy_2, _axpy_3, _axpy_4 = map(_axpy_rows, range(1, 5))
 
 
 @compiled
-def axpy(like, size, A, lda, n_i, n_j, P, ldp, n_c, G, ldg):
-    """G[c, j] += Σ_i P[c, i] A[i, j]; `size` is that of one number in bytes."""
+def axpy(like, size, A, lda, n_i, n_j, P, ldp, n_c, G, ldg, ahead=0):
+    """G[c, j] += Σ_i P[c, i] A[i, j]; `size` is that of one number in bytes. Asks for what is `ahead` bytes from A."""
     lanes = VECTOR_BYTES // size
     all_vectors = (n_j + lanes - 1) // lanes
     j_blocks = (all_vectors + AXPY_VECTORS - 1) // AXPY_VECTORS
@@ -286,12 +313,12 @@ def axpy(like, size, A, lda, n_i, n_j, P, ldp, n_c, G, ldg):
                 count = (n_c - c) // (c_blocks - c_block)
                 a, p, g = A + i * lda + j * size, P + c * ldp + i * size, G + c * ldg + j * size
                 if count == 4:
-                    _axpy_4(like, a, lda, n, width, p, ldp, g, ldg, vectors)
+                    _axpy_4(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
                 elif count == 3:
-                    _axpy_3(like, a, lda, n, width, p, ldp, g, ldg, vectors)
+                    _axpy_3(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
                 elif count == 2:
-                    _axpy_2(like, a, lda, n, width, p, ldp, g, ldg, vectors)
+                    _axpy_2(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
                 else:
-                    _axpy_1(like, a, lda, n, width, p, ldp, g, ldg, vectors)
+                    _axpy_1(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
                 c += count
             v += vectors

@@ -55,7 +55,7 @@ def _polynomial(terms):
 
 
 def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms):
-    """exp, log and log1p (of 0..1) for one float type; every constant is of that type, so nothing is promoted."""
+    """The functions for one float type; every constant is of that type, so nothing is promoted."""
     inline = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
     bias, shift = integer(2 ** (8 * real(0).itemsize - mantissa - 2) - 1), integer(mantissa)
     magic = real(1.5 * 2**mantissa)  # added and subtracted, it rounds to a whole number
@@ -108,23 +108,23 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
         return y if x >= zero else nan
 
     @inline
-    def log1p(x):
-        """log(1 + x) for x of 0..1; what 1 + x rounds off is put back."""
-        u = one + x
-        return log_of_normal(u, integer(0)) + (x - (u - one)) / u
-
-    @inline
-    def sigmoid(x):
+    def log1p_exp_and_sigmoid(x):
         e = exp(-abs(x))  # at most 1, whatever x
         u = one + e
-        p = (e if x < zero else one) / u
-        return p - p * ((e - (u - one)) / u)  # what 1 + e rounds off is put back
+        reciprocal = one / u
+        lost = (e - (u - one)) * reciprocal  # what 1 + e rounds off, put back in both
+        p = (e if x < zero else one) * reciprocal
+        return max(x, zero) + (log_of_normal(u, integer(0)) + lost), p - p * lost
 
     @inline
     def log1p_exp(x):
-        return max(x, zero) + log1p(exp(-abs(x)))
+        return log1p_exp_and_sigmoid(x)[0]
 
-    return exp, log, sigmoid, log1p_exp
+    @inline
+    def sigmoid(x):
+        return log1p_exp_and_sigmoid(x)[1]
+
+    return exp, log, sigmoid, log1p_exp, log1p_exp_and_sigmoid
 
 
 _F64 = _functions(
@@ -175,6 +175,11 @@ def log1p_exp(x: Any) -> Any:
     return np.logaddexp(0, x)
 
 
+def log1p_exp_and_sigmoid(x: Any) -> Any:
+    """Both, for the price of one exp."""
+    return log1p_exp(x), sigmoid(x)
+
+
 def _compile_as(function, position):
     @overload(function, jit_options={"forceinline": True})
     def choose(x):
@@ -182,5 +187,5 @@ def _compile_as(function, position):
         return lambda x: implementation(x)
 
 
-for _position, _function in enumerate((exp, log, sigmoid, log1p_exp)):
+for _position, _function in enumerate((exp, log, sigmoid, log1p_exp, log1p_exp_and_sigmoid)):
     _compile_as(_function, _position)

@@ -134,7 +134,8 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                     if fortran:
                         dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size)
                     else:
-                        axpy(like, size, X_at, ldx, n, D, S_at, lds, K, address(partial), ldg * size)
+                        ahead = 0 if copied or start + tile >= stop else tile * X.strides[0]
+                        axpy(like, size, X_at, ldx, n, D, S_at, lds, K, address(partial), ldg * size, ahead)
                     for k in range(K):
                         partial[K * ldg + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, bad
