@@ -45,8 +45,11 @@ INTP = types.intp
 
 @compiled
 def padded(n):
-    """n, rounded up to what a result's rows must hold: whole blocks of either kernel in either dtype."""
-    return (n + 15) // 16 * 16
+    """n, rounded up to what a result's rows must hold: whole blocks of either kernel in either dtype.
+
+    An odd number of lines of the cache, or rows a page apart would all fall upon the same few places of it.
+    """
+    return ((n + 15) // 16 | 1) * 16
 
 
 class _Emit:

@@ -35,7 +35,7 @@ def geometry(N, D, K, size, extra):
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
     chunks = max(1, min(chunks, max(4, N // 256)))  # fewer rows would hardly pay for a partial gradient of their own
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
-    tile = min(rows, padded(tile))
+    tile = min(rows, tile + -tile % 16)
     return tile, rows, (N + rows - 1) // rows
 
 
@@ -51,6 +51,13 @@ def total(numbers, n):
     for i in range(n):
         result += numbers[i]
     return result
+
+
+@inlined
+def add(sums, numbers):
+    """sums += numbers"""
+    for i in range(len(sums)):
+        sums[i] += numbers[i]
 
 
 @inlined
@@ -148,19 +155,19 @@ def one_pass(residual: Callable[..., Any]) -> Any:
 @inlined
 def average(partials, start, W, b, reg, weights, dW, db):
     """Gradient of W and b from the sums that begin at `start` in each chunk's partial; how many numbers are not finite."""
-    D, K = W.shape
-    ldg = padded(D)
+    (D, K), ldg, penalised = W.shape, padded(W.shape[0]), W.dtype.type(reg)
     sums = partials[0, start : start + K * ldg + K]
     for chunk in range(1, len(partials)):
-        for i in range(K * ldg + K):
-            sums[i] += partials[chunk, start + i]
+        add(sums, partials[chunk, start:])
+    for i in range(len(sums)):
+        sums[i] /= weights
     for d in range(0, D, SQUARE):
         for k in range(0, K, SQUARE):
             for r in range(d, min(d + SQUARE, D)):
                 for c in range(k, min(k + SQUARE, K)):
-                    dW[r, c] = sums[c * ldg + r] / weights + reg * W[r, c]
+                    dW[r, c] = sums[c * ldg + r] + penalised * W[r, c]
     for k in range(b.size):
-        db[k] = sums[K * ldg + k] / weights
+        db[k] = sums[K * ldg + k]
     return not_finite(dW.reshape(-1), D * K) + not_finite(db, b.size) + not_finite(b, b.size)
 
 
@@ -175,14 +182,19 @@ def totals(sums):
     return loss, weights, bad + (not 0 < weights < np.inf)
 
 
+@compiled(fastmath={"reassoc", "contract"})
+def squares(numbers):
+    """Sum of the squares, in float64."""
+    result = 0.0
+    for i in range(len(numbers)):
+        result += np.float64(numbers[i]) * np.float64(numbers[i])
+    return result
+
+
 @inlined
 def penalty(W, reg):
     """½ reg ‖W‖²"""
-    result = 0.0
-    for d in range(W.shape[0]):
-        for k in range(W.shape[1]):
-            result += 0.5 * reg * W[d, k] * W[d, k]
-    return result
+    return 0.5 * reg * squares(W.reshape(-1))
 
 
 @inlined
@@ -268,7 +280,7 @@ def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Ke
 
 def room(n: int) -> int:
     """`padded`, for Python."""
-    return (n + 15) // 16 * 16
+    return ((n + 15) // 16 | 1) * 16
 
 
 EMPTY = {dtype: np.empty(0, dtype) for dtype in _check.FLOATS}  # no bias, no weights
