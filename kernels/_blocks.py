@@ -12,6 +12,7 @@ registers by itself, so the blocks are written as explicit vectors. Arrays come 
 import os
 
 import numba
+import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, codegen, config, types
 from numba.extending import intrinsic
@@ -39,6 +40,7 @@ DOT_ROWS, DOT_COLUMNS = (8, 3) if VECTOR_BYTES == 64 else (4, 3)
 AXPY_ROWS, AXPY_VECTORS = (4, 4) if VECTOR_BYTES == 64 else (4, 2)
 DOT_CHUNK, DOT_PANEL = 1024, 16  # bytes of each row, and rows, at a time: they stay in the L1 cache for all of B
 AXPY_SUMS = 8  # at least, so that additions that take four cycles follow one another without a pause
+PACKED_ROW, PACKED_FOR = AXPY_VECTORS * VECTOR_BYTES, 16  # bytes; rows of P that it takes to be worth a copy of A
 AXPY_CHUNK = 128  # rows at a time, for the same reason
 INTP = types.intp
 
@@ -205,19 +207,19 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
 
 
 @intrinsic(prefer_literal=True)
-def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, ahead, rows, vectors):
+def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, rows, vectors):
     """G[c, j] += Σ_i P[c, i] A[i, j] for `rows` rows c and `vectors` vectors of j, of which `width` numbers count."""
 
     def generate(context, builder, signature, args):
         emit = _Emit(context, builder, like)
-        _, A, lda, n, width, P, ldp, G, ldg, ahead, _, _ = args
+        _, A, lda, n, width, P, ldp, step, G, ldg, ahead, _, _ = args
         C, U = rows.literal_value, vectors.literal_value
         together = max(1, AXPY_SUMS // (C * U))  # rows of A, each with sums of its own: one sum would wait for itself
         mask = emit.mask(builder.sub(width, emit.intp((U - 1) * emit.lanes)))
         results = [
             emit.pointer(G, builder.mul(emit.intp(c), ldg), emit.intp(u * VECTOR_BYTES)) for c in range(C) for u in range(U)
         ]
-        factors = [emit.pointer(P, builder.mul(emit.intp(c), ldp)) for c in range(C)]
+        factors = [builder.add(P, builder.mul(emit.intp(c), ldp)) for c in range(C)]
 
         def add(i, sums):
             row = emit.pointer(A, builder.mul(i, lda))
@@ -226,7 +228,8 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, ahead, rows, 
             with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
                 for u in range(U):
                     emit.prefetch(row, builder.add(ahead, emit.intp(u * VECTOR_BYTES)))
-            p = [emit.splat(builder.load(builder.gep(factor, [i]), align=emit.size)) for factor in factors]
+            place = builder.mul(i, step)
+            p = [emit.splat(builder.load(emit.pointer(factor, place), align=emit.size)) for factor in factors]
             return [emit.multiply_add(p[c], a[u], sums[c * U + u]) for c in range(C) for u in range(U)]
 
         def add_together(i, sums):
@@ -246,7 +249,35 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, G, ldg, ahead, rows, 
             emit.store(total, result)
         return context.get_dummy_value()
 
-    return types.void(like, *[INTP] * 9, rows, vectors), generate
+    return types.void(like, *[INTP] * 10, rows, vectors), generate
+
+
+@intrinsic
+def _pack(typingctx, like, A, lda, n, width, to):
+    """Rows of `width` numbers, AXPY_VECTORS vectors apart from `to` on: each in lines of its own, all next to one another."""
+
+    def generate(context, builder, signature, args):
+        emit = _Emit(context, builder, like)
+        _, A, lda, n, width, to = args
+        whole = builder.and_(width, emit.intp(-emit.lanes))
+        mask = emit.mask(builder.sub(width, whole))
+
+        def row(i, _):
+            source, copy = emit.pointer(A, builder.mul(i, lda)), emit.pointer(to, builder.mul(i, emit.intp(PACKED_ROW)))
+
+            def vector(j, _):
+                emit.store(emit.load(source, j), builder.gep(copy, [j]))
+                return []
+
+            emit.loop(whole, emit.lanes, [], vector)
+            with builder.if_then(builder.icmp_signed("<", whole, width)):
+                emit.store(emit.masked_load(source, mask, whole), builder.gep(copy, [whole]))
+            return []
+
+        emit.loop(n, 1, [], row)
+        return context.get_dummy_value()
+
+    return types.void(like, *[INTP] * 5), generate
 
 
 @compiled
@@ -281,15 +312,15 @@ def _axpy_rows(rows):
     """`_axpy_block` of any number of vectors, for a fixed number of rows."""
 
     @numba.njit(error_model="numpy")
-    def axpy_rows(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors):
+    def axpy_rows(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors):
         if AXPY_VECTORS == 4 and vectors == 4:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 4)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 4)
         elif AXPY_VECTORS == 4 and vectors == 3:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 3)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 3)
         elif vectors == 2:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 2)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 2)
         else:
-            _axpy_block(like, a, lda, n, width, p, ldp, g, ldg, ahead, rows, 1)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 1)
 
     return axpy_rows
 
@@ -298,12 +329,13 @@ _axpy_1, _axpy_2, _axpy_3, _axpy_4 = map(_axpy_rows, range(1, 5))
 
 
 @compiled
-def axpy(like, size, A, lda, n_i, n_j, P, ldp, n_c, G, ldg, ahead=0):
-    """G[c, j] += Σ_i P[c, i] A[i, j]; `size` is that of one number in bytes. Asks for what is `ahead` bytes from A."""
+def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead=0):
+    """G[c, j] += Σ_i P[c, i] A[i, j], the P[c, i] `step` bytes apart; asks for the lines `ahead` bytes from those of A."""
     lanes = VECTOR_BYTES // size
     all_vectors = (n_j + lanes - 1) // lanes
     j_blocks = (all_vectors + AXPY_VECTORS - 1) // AXPY_VECTORS
     c_blocks = (n_c + AXPY_ROWS - 1) // AXPY_ROWS
+    packed = np.empty(AXPY_CHUNK * PACKED_ROW // 8 + 8 if n_c >= PACKED_FOR else 0)
     for i in range(0, n_i, AXPY_CHUNK):
         n = min(AXPY_CHUNK, n_i - i)
         v = 0
@@ -311,17 +343,21 @@ def axpy(like, size, A, lda, n_i, n_j, P, ldp, n_c, G, ldg, ahead=0):
             vectors = (all_vectors - v) // (j_blocks - j_block)
             j = v * lanes
             width = min(vectors * lanes, n_j - j)
-            c = 0
+            c, a, stride = 0, A + i * lda + j * size, lda
+            if n_c >= PACKED_FOR:
+                line = (np.intp(packed.ctypes.data) + 63) & -64
+                _pack(like, a, lda, n, width, line)
+                a, stride, ahead = line, PACKED_ROW, 0
             for c_block in range(c_blocks):
                 count = (n_c - c) // (c_blocks - c_block)
-                a, p, g = A + i * lda + j * size, P + c * ldp + i * size, G + c * ldg + j * size
+                p, g = P + c * ldp + i * step, G + c * ldg + j * size
                 if count == 4:
-                    _axpy_4(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
+                    _axpy_4(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
                 elif count == 3:
-                    _axpy_3(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
+                    _axpy_3(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
                 elif count == 2:
-                    _axpy_2(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
+                    _axpy_2(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
                 else:
-                    _axpy_1(like, a, lda, n, width, p, ldp, g, ldg, ahead, vectors)
+                    _axpy_1(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
                 c += count
             v += vectors

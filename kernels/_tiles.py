@@ -14,29 +14,18 @@ from numba.core import config
 from numba.extending import overload
 
 from kernels import _check, _threads
-from kernels._blocks import axpy, dot, padded
+from kernels._blocks import VECTOR_BYTES, axpy, dot, padded
 from kernels._compile import compiled, inlined
 from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, NEXT, all_done, take
 
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
 MIN_TILE, MAX_TILE = 128, 1024  # a tile of fewer rows would wait for the gradient, read and written once for each
 CHUNK_NANOSECONDS = 8_000  # less would hardly pay for a helper that is awake
-MAX_CHUNKS = 64
+MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that pay for a partial gradient of their own; chunks
 SMALL = 100_000  # a measure of work below which there is one chunk anyway: not worth asking `geometry`
+WIDE_D, WIDE_K = 256, 24  # features; classes or hidden units
 SQUARE = 16  # a matrix is transposed in squares whose rows and columns both stay in the L1 cache
 PARTIAL_BYTES = 2**23  # of all partial gradients together
-
-
-@compiled
-def geometry(N, D, K, size, extra):
-    """Rows of a tile, rows of a chunk, chunks. `extra` is the number of other rows of scratch of a tile's length."""
-    tile = min(MAX_TILE, max(MIN_TILE, TILE_BYTES // (size * (D + K + extra))))
-    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
-    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
-    chunks = max(1, min(chunks, max(4, N // 256)))  # fewer rows would hardly pay for a partial gradient of their own
-    rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
-    tile = min(rows, tile + -tile % 16)
-    return tile, rows, (N + rows - 1) // rows
 
 
 @inlined
@@ -70,16 +59,58 @@ def not_finite(numbers, n):
 
 
 @inlined
-def transposed(W):
-    """Wᵀ, each row with room for whole vectors."""
-    rows, columns = W.shape
-    Wt = np.empty((columns, padded(rows)), W.dtype)
+def transpose(A, rows, columns, B):
+    """B = Aᵀ, of the first rows and columns of A."""
     for i in range(0, rows, SQUARE):
         for j in range(0, columns, SQUARE):
             for c in range(j, min(j + SQUARE, columns)):
                 for r in range(i, min(i + SQUARE, rows)):
-                    Wt[c, r] = W[r, c]
+                    B[c, r] = A[r, c]
+
+
+@inlined
+def transposed(W):
+    """Wᵀ, each row with room for whole vectors."""
+    rows, columns = W.shape
+    Wt = np.empty((columns, padded(rows)), W.dtype)
+    transpose(W, rows, columns, Wt)
     return Wt
+
+
+@compiled
+def whole_vectors(n):
+    """n, rounded up to whole vectors of either dtype."""
+    return (n + 15) // 16 * 16
+
+
+@compiled
+def is_wide(D, K, size):
+    """Whether K is to lie along the vectors: W and dW need not be turned then, but the scores of a tile, twice."""
+    lanes = VECTOR_BYTES // size
+    used = K / ((K + lanes - 1) // lanes * lanes)
+    return D >= WIDE_D and K >= WIDE_K and used >= 0.75
+
+
+@compiled
+def sums_of(D, K, wide):
+    """How many numbers the sums of dW take: D × K in whole vectors where K is wide, else K × D."""
+    return D * whole_vectors(K) if wide else K * padded(D)
+
+
+@compiled
+def geometry(N, D, K, size, extra):
+    """Rows of a tile, rows of a chunk, chunks, whether K is wide, and how many numbers the sums of a chunk take.
+
+    `extra` is the number of other rows of scratch of a tile's length.
+    """
+    tile = min(MAX_TILE, max(MIN_TILE, TILE_BYTES // (size * (D + K + extra))))
+    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
+    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
+    chunks = min(chunks, N // MIN_CHUNK)
+    chunks = max(1, chunks - chunks % 2)  # two threads get the same number
+    rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
+    tile, wide = min(rows, tile + -tile % 16), is_wide(D, K, size)
+    return tile, rows, (N + rows - 1) // rows, wide, sums_of(D, K, wide) + K
 
 
 def one_pass(residual: Callable[..., Any]) -> Any:
@@ -96,14 +127,16 @@ def one_pass(residual: Callable[..., Any]) -> Any:
         fortran = X.strides[0] == size and (X.strides[1] != size or D == 1)
         # Another order is copied tile by tile; so is one whose rows, a multiple of a page apart, all fall upon the same
         # lines of the L1 cache, where that pays.
-        copied = not fortran and ((X.strides[1] != size and D > 1) or (K > 4 and X.strides[0] % 4096 == 0))
+        wide = is_wide(D, K, size)
+        copied = not wide and not fortran and ((X.strides[1] != size and D > 1) or (K > 4 and X.strides[0] % 4096 == 0))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
-        Wt = transposed(W)
+        Wt = transposed(W[: 0 if wide else D])
+        Z = np.empty((tile if wide else 0, whole_vectors(K)), X.dtype)
         S = np.empty((K, padded(tile)), X.dtype)
         scratch = np.empty((scratch_rows, padded(tile)), X.dtype)
         s = np.empty(padded(tile), X.dtype)
         s[:] = 1
-        S_at, lds, ldw, ldg = address(S), S.strides[0], Wt.strides[0], padded(D)
+        S_at, lds, ldw, ldg, sums_W = address(S), S.strides[0], Wt.strides[0], padded(D), sums_of(D, K, wide)
         chunk = take(progress, NEXT)
         while chunk * rows < N:
             partial = partials[chunk]
@@ -123,28 +156,39 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                         s[r] = weight[start + r]
                         bad += s[r] < 0
                 weights += total(s, n)
-                for k in range(K):
-                    S[k] = b[k] if b.size > 0 else like
-                W_at = address(Wt)  # here and not above: Numba frees an array after its last mention
-                if fortran:
-                    axpy(like, size, X_at, ldx, D, n, W_at, ldw, K, S_at, lds)
+                # addresses are taken here and not above: Numba frees an array after its last mention
+                if wide:
+                    for r in range(n):
+                        for k in range(K):
+                            Z[r, k] = b[k] if b.size > 0 else like
+                    axpy(like, size, address(W), K * size, D, K, X_at, X.strides[0], X.strides[1], n, address(Z), Z.strides[0])
+                    transpose(Z, n, K, S)
                 else:
-                    dot(like, size, X_at, ldx, n, D, W_at, ldw, K, S_at, lds)
+                    for k in range(K):
+                        S[k] = b[k] if b.size > 0 else like
+                    if fortran:
+                        axpy(like, size, X_at, ldx, D, n, address(Wt), ldw, size, K, S_at, lds)
+                    else:
+                        dot(like, size, X_at, ldx, n, D, address(Wt), ldw, K, S_at, lds)
                 if not want_gradient:  # a gradient shows an infinity in X by itself, a loss may not: p = 0, relu
                     for k in range(K):
                         bad += not_finite(S[k], n)
-                labels, more = y[start : start + n], partial[K * ldg + K :]
+                labels, more = y[start : start + n], partial[sums_W + K :]
                 part, wrong = residual(S, n, labels, s, scratch, extra, more, want_loss, want_gradient)
                 loss += part
                 bad += wrong
                 if want_gradient:
-                    if fortran:
+                    if wide:
+                        transpose(S, K, n, Z)
+                        G_at, ldz = address(partial), Z.strides[0]
+                        axpy(like, size, address(Z), ldz, n, K, X_at, X.strides[1], X.strides[0], D, G_at, ldz)
+                    elif fortran:
                         dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size)
                     else:
                         ahead = 0 if copied or start + tile >= stop else tile * X.strides[0]
-                        axpy(like, size, X_at, ldx, n, D, S_at, lds, K, address(partial), ldg * size, ahead)
+                        axpy(like, size, X_at, ldx, n, D, S_at, lds, size, K, address(partial), ldg * size, ahead)
                     for k in range(K):
-                        partial[K * ldg + k] += total(S[k], n)
+                        partial[sums_W + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, bad
             take(progress, DONE)
             chunk = take(progress, NEXT)
@@ -153,21 +197,25 @@ def one_pass(residual: Callable[..., Any]) -> Any:
 
 
 @inlined
-def average(partials, start, W, b, reg, weights, dW, db):
+def average(partials, start, wide, W, b, reg, weights, dW, db):
     """Gradient of W and b from the sums that begin at `start` in each chunk's partial; how many numbers are not finite."""
-    (D, K), ldg, penalised = W.shape, padded(W.shape[0]), W.dtype.type(reg)
-    sums = partials[0, start : start + K * ldg + K]
+    (D, K), penalised = W.shape, W.dtype.type(reg)
+    sums_W = sums_of(D, K, wide)
+    sums = partials[0, start : start + sums_W + K]
     for chunk in range(1, len(partials)):
         add(sums, partials[chunk, start:])
     for i in range(len(sums)):
         sums[i] /= weights
-    for d in range(0, D, SQUARE):
-        for k in range(0, K, SQUARE):
-            for r in range(d, min(d + SQUARE, D)):
-                for c in range(k, min(k + SQUARE, K)):
-                    dW[r, c] = sums[c * ldg + r] + penalised * W[r, c]
+    if wide:
+        for d in range(D):
+            dW[d] = sums[d * whole_vectors(K) :][:K]
+    else:
+        transpose(sums[:sums_W].reshape(K, padded(D)), K, D, dW)
+    for d in range(D):
+        for k in range(K):
+            dW[d, k] += penalised * W[d, k]
     for k in range(b.size):
-        db[k] = sums[K * ldg + k]
+        db[k] = sums[sums_W + k]
     return not_finite(dW.reshape(-1), D * K) + not_finite(db, b.size) + not_finite(b, b.size)
 
 
@@ -249,9 +297,9 @@ def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Ke
 
     def whole(X, y, W, b, s, reg, dW, db, want_loss, want_gradient, partials, sums, progress, calls, role):
         (N, D), K = X.shape, W.shape[1]
-        tile, rows, chunks = geometry(N, D, K, X.itemsize, scratch_rows)
+        tile, rows, chunks, wide, numbers = geometry(N, D, K, X.itemsize, scratch_rows)
         if role == ALONE:
-            partials, sums = np.empty((chunks, K * padded(D) + K), X.dtype), np.empty((chunks, 3))
+            partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
             progress = np.zeros(2 * DONE, np.int64)
         if role == LEAD:
             take(calls, 0)  # the interpreter lock is free now: helpers that look out for this come
@@ -261,7 +309,7 @@ def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Ke
             return 0.0, 0.0, False
         loss, weights, bad = totals(sums)
         if want_gradient:
-            bad += average(partials, 0, W, b, reg, weights, dW, db)
+            bad += average(partials, 0, wide, W, b, reg, weights, dW, db)
         if want_loss:
             loss = loss / weights + penalty(W, reg)
             bad += not np.isfinite(loss) or not_finite(b, b.size) > 0
@@ -278,11 +326,6 @@ def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Ke
     return Kernel(compiled(whole), signature)
 
 
-def room(n: int) -> int:
-    """`padded`, for Python."""
-    return ((n + 15) // 16 | 1) * 16
-
-
 EMPTY = {dtype: np.empty(0, dtype) for dtype in _check.FLOATS}  # no bias, no weights
 
 
@@ -294,12 +337,13 @@ def one_number(b: float | None, dtype: np.dtype[Any]) -> Any:
 _geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
 
 
-def run(kernel: Kernel, D: int, K: int, scratch_rows: int, partial: int, threads: int | None, call: tuple[Any, ...]) -> Any:
-    """The loss and how much was wrong, by as many threads as are worth it."""
+def run(kernel: Kernel, D: int, K: int, scratch_rows: int, more: int, threads: int | None, call: Any) -> Any:
+    """The loss and how much was wrong, by as many threads as are worth it; `more` other numbers are summed."""
     X = call[0]
-    small = threads == 1 or len(X) * (D + 16) * (K + 2) < SMALL
-    chunks = 1 if small else _geometry[X.dtype](len(X), D, K, X.itemsize, scratch_rows)[2]
-    return _threads.run(kernel[X.dtype], chunks, partial, threads, call)
+    chunks, numbers = 1, 0
+    if threads != 1 and len(X) * (D + 16) * (K + 2) > SMALL:
+        _, _, chunks, _, numbers = _geometry[X.dtype](len(X), D, K, X.itemsize, scratch_rows)
+    return _threads.run(kernel[X.dtype], chunks, numbers + more, threads, call)
 
 
 def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | None) -> Any:
@@ -311,9 +355,9 @@ def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | 
 
 def run_one_layer(kernel, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
     """loss, dW, db and how much was wrong by what `one_layer` made; `b` is an array, of length 0 for none."""
-    (D, K), dtype = W.shape, X.dtype
+    dtype = X.dtype
     s = EMPTY[dtype] if sample_weight is None else sample_weight
     dW, db = np.empty(W.shape, dtype), np.empty(b.shape, dtype)
     call = X, y, W, b, s, reg, dW, db, want_loss, want_gradient
-    loss, bad = run(kernel, D, K, scratch_rows, K * room(D) + K, threads, call)
+    loss, bad = run(kernel, *W.shape, scratch_rows, 0, threads, call)
     return loss, dW, db, bad

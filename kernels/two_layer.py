@@ -143,7 +143,7 @@ def _forward_numpy(X, W1, b1, W2, b2):
 @compiled
 def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
     """Overwrite the hidden scores S (H, n) by g; the sum of the losses and the wrong labels; dW2 and db2 into `partial`."""
-    W2, W2t, b2 = extra
+    W2, b2 = extra
     H, K = W2.shape
     like, size, ldg = S.dtype.type(0), S.itemsize, padded(H)
     Z, g = scratch[3 : 3 + K], scratch[3 + K :]
@@ -153,7 +153,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     for k in range(K):
         Z[k] = b2[k]
     S_at, Z_at, lds = address(S), address(Z), S.strides[0]
-    axpy(like, size, S_at, lds, H, n, address(W2t), W2t.strides[0], K, Z_at, lds)
+    axpy(like, size, S_at, lds, H, n, address(W2), size, K * size, K, Z_at, lds)
     loss, wrong = cross_entropy_tiled(Z, n, y, s, want_loss, want_gradient, scratch)
     if want_gradient:
         dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size)
@@ -161,7 +161,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
             partial[K * ldg + k] += _tiles.total(Z[k], n)
         for j in range(H):
             g[j] = 0
-        axpy(like, size, Z_at, lds, K, n, address(W2), W2.strides[0], H, address(g), lds)
+        axpy(like, size, Z_at, lds, K, n, address(W2), K * size, size, H, address(g), lds)
         for j in range(H):
             for i in range(n):
                 S[j, i] = like if S[j, i] == 0 else g[j, i]
@@ -176,21 +176,21 @@ def tiled(
 ):
     """As what `_tiles.one_layer` compiles, with a second layer."""
     (N, D), (H, K) = X.shape, W2.shape
-    tile, rows, chunks = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
+    tile, rows, chunks, wide, first = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
     if role == ALONE:
-        partials = np.empty((chunks, H * padded(D) + H + K * padded(H) + K), X.dtype)
+        partials = np.empty((chunks, first + _tiles.sums_of(H, K, False) + K), X.dtype)
         sums, progress = np.empty((chunks, 3)), np.zeros(2 * DONE, np.int64)
     if role == LEAD:
         take(calls, 0)
     if role != FINISH:
-        extra = (W2, _tiles.transposed(W2), b2)
+        extra = (W2, b2)
         tile_pass(X, y, W1, b1, s, tile, rows, H + K + 3, extra, partials, sums, progress, want_loss, want_gradient)
     if role == HELP or (role == LEAD and not all_done(progress, chunks)):
         return 0.0, 0.0, False
     loss, weights, bad = _tiles.totals(sums)
     if want_gradient:
-        bad += _tiles.average(partials, 0, W1, b1, reg, weights, dW1, db1)
-        bad += _tiles.average(partials, H * padded(D) + H, W2, b2, reg, weights, dW2, db2)
+        bad += _tiles.average(partials, 0, wide, W1, b1, reg, weights, dW1, db1)
+        bad += _tiles.average(partials, first, False, W2, b2, reg, weights, dW2, db2)
     if want_loss:
         loss = loss / weights + _tiles.penalty(W1, reg) + _tiles.penalty(W2, reg)
         bad += not np.isfinite(loss) or _tiles.not_finite(b1, H) + _tiles.not_finite(b2, K) > 0
@@ -234,12 +234,11 @@ def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    D, (H, K), dtype = X.shape[1], W2.shape, X.dtype
+    (H, K), dtype = W2.shape, X.dtype
     s = _tiles.EMPTY[dtype] if sample_weight is None else sample_weight
     gradient = Gradient(*[np.empty(p.shape, dtype) for p in (W1, b1, W2, b2)])
-    partial = H * _tiles.room(D) + H + K * _tiles.room(H) + K
     call = X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient
-    loss, bad = _tiles.run(_kernel, D, H, H + K + 3, partial, threads, call)
+    loss, bad = _tiles.run(_kernel, *W1.shape, H + K + 3, K * (H + 32), threads, call)
     return loss, gradient, bad
 
 
