@@ -177,12 +177,12 @@ class _Emit:
 
 
 @intrinsic(prefer_literal=True)
-def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
+def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, ahead, rows, columns):
     """S[c, i] += Σ_j A[i, j] B[c, j] for `rows` rows i and `columns` rows c."""
 
     def generate(context, builder, signature, args):
         emit = _Emit(context, builder, like)
-        _, A, lda, width, B, ldb, S, lds, _, _ = args
+        _, A, lda, width, B, ldb, S, lds, ahead, _, _ = args
         R, C = rows.literal_value, columns.literal_value
         a_rows = [emit.pointer(A, builder.mul(emit.intp(i), lda)) for i in range(R)]
         b_rows = [emit.pointer(B, builder.mul(emit.intp(c), ldb)) for c in range(C)]
@@ -192,7 +192,13 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
             return [emit.multiply_add(a[i], b[c], sums[c * R + i]) for c in range(C) for i in range(R)]
 
         whole = builder.and_(width, emit.intp(-emit.lanes))
-        sums = emit.loop(whole, emit.lanes, [emit.zero()] * (C * R), lambda j, sums: add(sums, lambda row: emit.load(row, j)))
+        def add_at(j, sums):
+            with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
+                for row in a_rows:
+                    emit.prefetch(builder.gep(row, [j]), ahead)
+            return add(sums, lambda row: emit.load(row, j))
+
+        sums = emit.loop(whole, emit.lanes, [emit.zero()] * (C * R), add_at)
         mask = emit.mask(builder.sub(width, whole))
         sums = emit.when(
             builder.icmp_signed("<", whole, width), sums, lambda: add(sums, lambda row: emit.masked_load(row, mask, whole))
@@ -203,7 +209,7 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
             builder.store(builder.fadd(builder.load(pointer, align=emit.size), total), pointer, align=emit.size)
         return context.get_dummy_value()
 
-    return types.void(like, *[INTP] * 7, rows, columns), generate
+    return types.void(like, *[INTP] * 8, rows, columns), generate
 
 
 @intrinsic(prefer_literal=True)
@@ -281,8 +287,8 @@ def _pack(typingctx, like, A, lda, n, width, to):
 
 
 @compiled
-def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds):
-    """S[c, i] += Σ_j A[i, j] B[c, j]; `size` is that of one number in bytes."""
+def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead=0):
+    """S[c, i] += Σ_j A[i, j] B[c, j], numbers of `size` bytes; asks for the lines `ahead` bytes from those of A."""
     chunk = DOT_CHUNK // size
     blocks = (n_c + DOT_COLUMNS - 1) // DOT_COLUMNS
     whole = n_i // DOT_ROWS * DOT_ROWS
@@ -292,20 +298,20 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds):
             width = min(chunk, n_j - j)
             c = 0
             for block in range(blocks):
-                count = (n_c - c) // (blocks - block)
+                count, soon = (n_c - c) // (blocks - block), ahead if c == 0 else 0
                 b = B + c * ldb + j * size
                 for i in range(panel, min(panel + rows, whole), DOT_ROWS):
                     a, s = A + i * lda + j * size, S + c * lds + i * size
                     if count == 3:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 3)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 3)
                     elif count == 2:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 2)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 2)
                     else:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 1)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 1)
                 c += count
     for i in range(whole, n_i):
         for c in range(n_c):
-            _dot_block(like, A + i * lda, lda, n_j, B + c * ldb, ldb, S + c * lds + i * size, lds, 1, 1)
+            _dot_block(like, A + i * lda, lda, n_j, B + c * ldb, ldb, S + c * lds + i * size, lds, 0, 1, 1)
 
 
 def _axpy_rows(rows):
@@ -349,15 +355,15 @@ def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead=0):
                 _pack(like, a, lda, n, width, line)
                 a, stride, ahead = line, PACKED_ROW, 0
             for c_block in range(c_blocks):
-                count = (n_c - c) // (c_blocks - c_block)
+                count, soon = (n_c - c) // (c_blocks - c_block), ahead if c == 0 else 0
                 p, g = P + c * ldp + i * step, G + c * ldg + j * size
                 if count == 4:
-                    _axpy_4(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
+                    _axpy_4(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
                 elif count == 3:
-                    _axpy_3(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
+                    _axpy_3(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
                 elif count == 2:
-                    _axpy_2(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
+                    _axpy_2(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
                 else:
-                    _axpy_1(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, vectors)
+                    _axpy_1(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
                 c += count
             v += vectors

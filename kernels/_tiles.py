@@ -178,14 +178,14 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                 loss += part
                 bad += wrong
                 if want_gradient:
+                    ahead = 0 if copied or start + tile >= stop else tile * X.strides[0]
                     if wide:
                         transpose(S, K, n, Z)
                         G_at, ldz = address(partial), Z.strides[0]
                         axpy(like, size, address(Z), ldz, n, K, X_at, X.strides[1], X.strides[0], D, G_at, ldz)
                     elif fortran:
-                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size)
+                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size, ahead)
                     else:
-                        ahead = 0 if copied or start + tile >= stop else tile * X.strides[0]
                         axpy(like, size, X_at, ldx, n, D, S_at, lds, size, K, address(partial), ldg * size, ahead)
                     for k in range(K):
                         partial[sums_W + k] += total(S[k], n)
@@ -204,8 +204,6 @@ def average(partials, start, wide, W, b, reg, weights, dW, db):
     sums = partials[0, start : start + sums_W + K]
     for chunk in range(1, len(partials)):
         add(sums, partials[chunk, start:])
-    for i in range(len(sums)):
-        sums[i] /= weights
     if wide:
         for d in range(D):
             dW[d] = sums[d * whole_vectors(K) :][:K]
@@ -213,9 +211,9 @@ def average(partials, start, wide, W, b, reg, weights, dW, db):
         transpose(sums[:sums_W].reshape(K, padded(D)), K, D, dW)
     for d in range(D):
         for k in range(K):
-            dW[d, k] += penalised * W[d, k]
+            dW[d, k] = dW[d, k] / weights + penalised * W[d, k]
     for k in range(b.size):
-        db[k] = sums[sums_W + k]
+        db[k] = sums[sums_W + k] / weights
     return not_finite(dW.reshape(-1), D * K) + not_finite(db, b.size) + not_finite(b, b.size)
 
 
