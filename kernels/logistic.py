@@ -141,7 +141,7 @@ def gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    bias, w = _tiles.one_number(b, X.dtype), w.reshape(-1, 1)
+    bias, w = _tiles.one_number(b, X), w.reshape(-1, 1)
     loss, dw, db, bad = _tiles.run_one_layer(_kernel, 1, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
     return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0])), bad
 

@@ -192,7 +192,7 @@ def gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    bias = _tiles.EMPTY[X.dtype] if b is None else b
+    bias = _tiles.EMPTY[X.itemsize] if b is None else b
     loss, dW, db, bad = _tiles.run_one_layer(_kernel, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient, threads)
     return loss, Gradient(dW, None if b is None else db), bad
 

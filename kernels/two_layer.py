@@ -171,9 +171,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
 tile_pass = _tiles.one_pass(residual_tiled)
 
 
-def tiled(
-    X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role
-):
+def tiled(X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role):
     """As what `_tiles.one_layer` compiles, with a second layer."""
     (N, D), (H, K) = X.shape, W2.shape
     tile, rows, chunks, wide, first = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
@@ -235,7 +233,7 @@ def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 def _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
     (H, K), dtype = W2.shape, X.dtype
-    s = _tiles.EMPTY[dtype] if sample_weight is None else sample_weight
+    s = _tiles.EMPTY[X.itemsize] if sample_weight is None else sample_weight
     gradient = Gradient(*[np.empty(p.shape, dtype) for p in (W1, b1, W2, b2)])
     call = X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient
     loss, bad = _tiles.run(_kernel, *W1.shape, H + K + 3, K * (H + 32), threads, call)
