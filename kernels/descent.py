@@ -243,8 +243,8 @@ class Batches:
         return X, self.y[pick], self.s[pick] if self.s.size else self.s
 
 
-def interpreted_loop(model: Model, plan: Plan) -> Callable[..., Any]:
-    """`loop` in Python, around the variant that was asked for."""
+def variant(model: Model, plan: Plan) -> Callable[..., Any]:
+    """The variant that was asked for, with the arguments that `loop` has."""
     run = _check.variant(plan.variant, model.variants)
     if plan.variant == "tiled":
         run = functools.partial(run, threads=plan.threads)
@@ -253,7 +253,7 @@ def interpreted_loop(model: Model, plan: Plan) -> Callable[..., Any]:
         *parameters, reg, s, want_loss, want_gradient = rest
         return run(X, y, *model.unpack(*parameters), reg, s if s.size else None, want_loss, want_gradient)
 
-    return loop(loss_and_gradient)
+    return loss_and_gradient
 
 
 def unwatched() -> Array:
@@ -275,24 +275,30 @@ class Descent:
         self.model, self.plan, self.measure = model, plan, measure
         self.batch, self.batches = batch, Batches(*batch, plan)
         self.parameters = [p.copy() for p in start]
-        self.i, self.end = first, first + plan.max_iter
+        self.first, self.i, self.end = first, first, first + plan.max_iter
         self.losses: list[Array] = []
         self.measures: list[Any] = []
-        self.verdict, self.step, self.watch = GOING, math.inf, unwatched()
-        self.epoch_start: list[Array] = []
-        self.iterate = interpreted_loop(model, plan)
+        self.verdict, self.step, self.in_range, self.watch = GOING, math.inf, True, unwatched()
+        self.loss_and_gradient = variant(model, plan)
+        self.iterate = loop(self.loss_and_gradient)
         small = len(batch[0]) * sum(p.size for p in self.parameters) <= SMALL
         if small and self.batches.whole and plan.variant == "tiled" and not config.DISABLE_JIT:
             self.iterate = model.loop[batch[0].dtype]
+        if not self.batches.whole:  # the first epoch may be all growth: compare with what was before it
+            diverging(self.loss(), self.watch)
         self.segment = SEGMENT if self.batches.whole and plan.callback is None and measure is None else 1
+
+    def loss(self) -> float:
+        """Of the present parameters on all samples."""
+        X, y, s = self.batch
+        with np.errstate(all="ignore"):
+            return float(self.loss_and_gradient(X, y, *self.parameters, self.plan.reg, s, True, False)[0])
 
     def run(self) -> "Descent":
         plan = self.plan
         with np.errstate(all="ignore"), progress_bar(plan) as show:
             while self.i < self.end and self.verdict == GOING:
                 before = [p.copy() for p in self.parameters] if self.segment == 1 else []
-                if self.i % self.batches.per_epoch == 0:
-                    self.epoch_start = before
                 losses = self.advance()
                 if len(losses) and self.verdict != DIVERGED and self.told_to_stop(float(losses[0]), before):
                     self.parameters, losses, self.verdict = before, losses[:0], STOPPED
@@ -309,11 +315,13 @@ class Descent:
         losses = np.empty(min(self.segment, self.end - self.i))
         epochs = np.arange(self.i, self.i + len(losses)) // self.batches.per_epoch
         rates = np.outer(plan.learning_rate * plan.learning_rate_decay**epochs, plan.moves)
-        settings = (plan.reg, rates, *((plan.tol, plan.rtol) if whole else (-1.0, 0.0)))  # one batch cannot tell
+        settings = (plan.reg, rates, *((plan.tol, plan.rtol) if whole else (math.nan, math.nan)))  # one batch cannot tell
         watch = self.watch if whole else unwatched()
         done, self.verdict, step = self.iterate(*self.batches.at(self.i), p, p, *settings, losses, watch)
-        self.step = step if whole else self.step
-        if self.verdict == DIVERGED and whole and math.isfinite(step + losses[done - 1]) and self.cannot_diverge():
+        begins = self.i % self.batches.per_epoch == 0
+        self.step = step if begins else max(self.step, step)  # the longest of the epoch
+        self.in_range = math.isfinite(losses[done - 1]) and (math.isfinite(step) or self.verdict != DIVERGED)
+        if self.verdict == DIVERGED and whole and self.in_range and self.cannot_diverge():
             done, self.verdict, self.watch = done - 1, GOING, unwatched()  # rounding grew; that loss led to no step
         return losses[:done]
 
@@ -326,11 +334,9 @@ class Descent:
 
     def end_epoch(self) -> None:
         if not self.batches.whole:
-            new = [p.astype(np.float64) for p in self.parameters]
-            if self.epoch_start:
-                self.step = length([p - q for p, q in zip(new, self.epoch_start, strict=True)])
-                if self.step <= max(self.plan.tol, self.plan.rtol * length(new)):
-                    self.verdict = CONVERGED
+            limit = max(self.plan.tol, self.plan.rtol * length(self.parameters))
+            if self.step <= limit and self.i - self.first >= self.batches.per_epoch:
+                self.verdict = CONVERGED
             if diverging(np.concatenate(self.losses[-self.batches.per_epoch :]).mean(), self.watch):
                 self.verdict = DIVERGED
         if self.measure:
@@ -413,11 +419,11 @@ def safe_learning_rate(descent: Descent) -> tuple[float, float]:
 def rate_by_halves(descent: Descent, start: Iterable[Array]) -> float:
     """The first of learning_rate / 2, / 4, ... with which the loss ends below its start; 0 if there is none."""
     plan = replace(descent.plan, callback=None, progress=False, max_iter=min(descent.plan.max_iter, TRIAL))
+    before = Descent(descent.model, descent.batch, start, plan).loss()
     for halvings in range(1, 100):
         trial = replace(plan, learning_rate=plan.learning_rate / 2**halvings)
         tried = Descent(descent.model, descent.batch, start, trial).run()
-        losses, epoch = np.concatenate(tried.losses), tried.batches.per_epoch
-        if tried.verdict != DIVERGED and losses[-epoch:].mean() <= losses[:epoch].mean():
+        if tried.verdict != DIVERGED and tried.loss() < before:
             return trial.learning_rate
     return 0.0
 
@@ -450,10 +456,11 @@ def divergence(descent: Descent, losses: Array, start: list[Array]) -> Divergenc
             f"The largest that is safe on this data is {safe:.4g}: {SAFE} · 2 / ({model.curvature:g} · {eigenvalue:.4g} + "
             f"{plan.reg:g}), from the largest eigenvalue of XᵀX/N and reg."
         )
-    grows = math.isfinite(losses[-1]) and all(np.isfinite(p).all() for p in descent.parameters)
-    what = "grows instead of falling" if grows else "is beyond all bounds"
+    what = (
+        "the loss grows instead of falling" if descent.in_range else f"the numbers leave the range of {descent.batch[0].dtype}"
+    )
     text = (
-        f"the loss {what} at iteration {iteration} ({' → '.join(f'{loss:.4g}' for loss in losses[-4:])}): "
+        f"{what} at iteration {iteration} (losses {' → '.join(f'{loss:.4g}' for loss in losses[-4:])}): "
         f"learning_rate={plan.learning_rate:g} is too large. {advice}{scales_advice(descent.batch[0])}"
     )
     return DivergenceError(text, iteration, losses, safe)
@@ -495,9 +502,9 @@ def run(
             _check.guarded(model.variants, plan.variant, plan.threads, X, y, *model.unpack(*start), plan.reg, s, True, True)
         raise divergence(descent, losses, start)
     if descent.verdict == GOING and (plan.tol or plan.rtol):
-        over = "" if descent.batches.whole else " over an epoch"
+        last = "last step" if descent.batches.whole else "longest step of an epoch"
         warnings.warn(
-            f"not converged after {plan.max_iter} iterations: the last step{over} had length {descent.step:.3g}, above the "
+            f"not converged after {plan.max_iter} iterations: the {last} had length {descent.step:.3g}, above the "
             f"tolerance (tol={plan.tol:g}, rtol={plan.rtol:g}); raise max_iter or learning_rate, standardise the features, "
             "continue from this result with start=, or pass tol=0 for a fixed number of iterations",
             ConvergenceWarning,

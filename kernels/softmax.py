@@ -466,7 +466,7 @@ def descend(
         At most so many steps in this call.
     tol, rtol : float, default 1e-5 and 0
         Converged when the Euclidean length of a step, over all parameters, is at most max(tol, rtol · length of the
-        new parameters). With batches, what counts is the step of a whole epoch.
+        new parameters). With batches, when that holds for every step of an epoch.
     callback : callable, optional
         ``callback(iteration, loss, params)``, before each step: iterations are counted from 0 and `params` is a named
         tuple of copies, of which `loss` is the loss. A true return value stops there.
