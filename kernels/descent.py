@@ -20,8 +20,9 @@ from numba.core import config
 from numba.extending import overload
 from numpy.typing import NDArray
 
-from kernels import _check, _tiles
-from kernels._compile import compiled
+from kernels import _check, _threads, _tiles
+from kernels._compile import compiled, inlined
+from kernels._threads import ALONE
 
 Array = NDArray[Any]
 SMALL = 2**17  # multiplications and additions of a pass over X: above, the loop in Python costs less than a tenth
@@ -63,7 +64,7 @@ def moved(parameters: Any, gradient: Any, rates: Any) -> tuple[float, float]:
     step, length = 0.0, 0.0
     for p, g, rate in zip(parameters, gradient, rates, strict=True):
         if p.size:
-            change = np.multiply(g, rate, dtype=p.dtype)
+            change = np.multiply(g, rate, dtype=p.dtype).reshape(p.shape)
             p -= change
             step += float(np.square(change, dtype=np.float64).sum())
             length += float(np.square(p, dtype=np.float64).sum())
@@ -78,7 +79,7 @@ def _moved(parameters, gradient, rates):
     def compiled_moved(parameters, gradient, rates):
         step, length = moved(parameters[1:], gradient[1:], rates[1:])
         p = parameters[0].reshape(-1)
-        g, rate = _tiles.as_vector(gradient[0], p).reshape(-1), p.dtype.type(rates[0])
+        g, rate = gradient[0].reshape(-1), p.dtype.type(rates[0])
         for i in range(p.size):
             change = rate * g[i]
             p[i] -= change
@@ -110,14 +111,14 @@ def loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
     losses there are, how it stands, and the length of the last step.
     """
 
-    def descent_loop(X, y, s, parameters, moving, reg, rates, tol, rtol, losses, watch):
-        step = math.inf
+    def descent_loop(X, y, s, parameters, moving, gradient, reg, rates, tol, rtol, losses, watch):
+        step, wanted = math.inf, len(losses) > 0  # no literal True, for which Numba would compile the pass once more
         for i in range(len(losses)):
-            loss, gradient = loss_and_gradient(X, y, *parameters, reg, s, True, True)
+            loss, slope = loss_and_gradient(X, y, s, parameters, gradient, reg, wanted)
             losses[i] = loss
             if diverging(loss, watch):
                 return i + 1, DIVERGED, step
-            squares = moved(moving, gradient, rates[i])
+            squares = moved(moving, slope, rates[i])
             step = math.sqrt(squares[0])
             if not step < math.inf:
                 return i + 1, DIVERGED, step
@@ -128,17 +129,26 @@ def loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
     return descent_loop
 
 
-def compiled_loop(module: str, loss_and_gradient: Callable[..., Any], label: Any, dimensions: tuple[int, ...]) -> _tiles.Kernel:
-    """`loop`, compiled once a dtype; `label` is the type of y, None for that of X, `dimensions` those of the parameters."""
+def compiled_loop(module: str, kernel: _tiles.Kernel) -> _tiles.Kernel:
+    """`loop` around the tiled kernel of a problem, with the types that it is compiled for anyway."""
+    tiled = kernel.function
+
+    @inlined
+    def loss_and_gradient(X, y, s, parameters, gradient, reg, wanted):
+        none, no_sums, counters = np.empty((0, 0), X.dtype), np.empty((0, 0)), np.empty(0, np.int64)
+        threads = (none, no_sums, counters, counters, np.intp(ALONE))
+        loss, _, _ = tiled(X, y, *parameters, s, reg, *gradient, wanted, wanted, *threads)
+        return loss, gradient
+
     function = loop(loss_and_gradient)
     function.__module__, function.__qualname__ = module, "descent_loop"
 
     def signature(real: Any) -> tuple[Any, ...]:
-        a, f64 = _tiles.array, types.float64
-        read = types.Tuple([a(real, d, "C", True) for d in dimensions])  # read-only: the types that the tiled pass has anyway
-        moving = types.Tuple([a(real, d) for d in dimensions])
-        batch = a(real, 2, "A", True), a(label or real, 1, "C", True), a(real, 1, "C", True)
-        return (*batch, read, moving, f64, a(f64, 2), f64, f64, a(f64, 1), a(f64, 1))
+        X, y, *rest = kernel.signature(real)
+        n = (len(rest) - 4 - len(_threads.signature(real))) // 2  # parameters
+        parameters, gradient = types.Tuple(rest[:n]), types.Tuple(rest[n + 2 : 2 * n + 2])
+        f64, numbers = types.float64, _tiles.array(types.float64, 1)
+        return X, y, rest[n], parameters, gradient, gradient, f64, _tiles.array(f64, 2), f64, f64, numbers, numbers
 
     return _tiles.Kernel(compiled(function), signature)
 
@@ -249,9 +259,8 @@ def variant(model: Model, plan: Plan) -> Callable[..., Any]:
     if plan.variant == "tiled":
         run = functools.partial(run, threads=plan.threads)
 
-    def loss_and_gradient(X, y, *rest):
-        *parameters, reg, s, want_loss, want_gradient = rest
-        return run(X, y, *model.unpack(*parameters), reg, s if s.size else None, want_loss, want_gradient)
+    def loss_and_gradient(X, y, s, parameters, _, reg, wanted):
+        return run(X, y, *model.unpack(*parameters), reg, s if s.size else None, True, wanted)
 
     return loss_and_gradient
 
@@ -275,6 +284,7 @@ class Descent:
         self.model, self.plan, self.measure = model, plan, measure
         self.batch, self.batches = batch, Batches(*batch, plan)
         self.parameters = [p.copy() for p in start]
+        self.gradient = tuple(np.empty_like(p) for p in start)
         self.first, self.i, self.end = first, first, first + plan.max_iter
         self.losses: list[Array] = []
         self.measures: list[Any] = []
@@ -292,7 +302,7 @@ class Descent:
         """Of the present parameters on all samples."""
         X, y, s = self.batch
         with np.errstate(all="ignore"):
-            return float(self.loss_and_gradient(X, y, *self.parameters, self.plan.reg, s, True, False)[0])
+            return float(self.loss_and_gradient(X, y, s, self.parameters, None, self.plan.reg, False)[0])
 
     def run(self) -> "Descent":
         plan = self.plan
@@ -317,7 +327,7 @@ class Descent:
         rates = np.outer(plan.learning_rate * plan.learning_rate_decay**epochs, plan.moves)
         settings = (plan.reg, rates, *((plan.tol, plan.rtol) if whole else (math.nan, math.nan)))  # one batch cannot tell
         watch = self.watch if whole else unwatched()
-        done, self.verdict, step = self.iterate(*self.batches.at(self.i), p, p, *settings, losses, watch)
+        done, self.verdict, step = self.iterate(*self.batches.at(self.i), p, p, self.gradient, *settings, losses, watch)
         begins = self.i % self.batches.per_epoch == 0
         self.step = step if begins else max(self.step, step)  # the longest of the epoch
         self.in_range = math.isfinite(losses[done - 1]) and (math.isfinite(step) or self.verdict != DIVERGED)

@@ -347,8 +347,8 @@ class Fit(NamedTuple):
 
 _model = descent.Model(
     VARIANTS,
-    descent.compiled_loop(__name__, loss_and_gradient_tiled, None, (1, 1)),
-    lambda w, b: Parameters(w, float(b[0]) if b.size else None),
+    descent.compiled_loop(__name__, _kernel),
+    lambda w, b: Parameters(w.reshape(-1), float(b[0]) if b.size else None),
     curvature=1 / 4,
 )
 
@@ -416,4 +416,4 @@ def descend(
 def _start(X, w, b, start, fit_bias):
     w, b = descent.continued(start, ("w", "b"), (w, b))
     w, b = _parameters(X, np.zeros(X.shape[1]) if w is None else w, b)
-    return w, descent.bias(b, fit_bias, 0.0)
+    return w.reshape(-1, 1), descent.bias(b, fit_bias, 0.0)

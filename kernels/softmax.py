@@ -406,7 +406,7 @@ class Fit(NamedTuple):
 
 _model = descent.Model(
     VARIANTS,
-    descent.compiled_loop(__name__, loss_and_gradient_tiled, types.int64, (2, 1)),
+    descent.compiled_loop(__name__, _kernel),
     lambda W, b: Parameters(W, b if b.size else None),
     curvature=1 / 2,
 )

@@ -472,9 +472,7 @@ class Fit(NamedTuple):
     validation_accuracy: Array
 
 
-_model = descent.Model(
-    VARIANTS, descent.compiled_loop(__name__, loss_and_gradient_tiled, types.int64, (2, 1, 2, 1)), Parameters, curvature=None
-)
+_model = descent.Model(VARIANTS, descent.compiled_loop(__name__, _kernel), Parameters, curvature=None)
 
 
 def descend(
