@@ -27,10 +27,11 @@ from kernels._threads import ALONE
 Array = NDArray[Any]
 SMALL = 2**17  # multiplications and additions of a pass over X: above, the loop in Python costs less than a tenth
 SEGMENT = 1000  # compiled iterations between two looks at the keyboard
-RISES = 10  # the loss keeps growing if it has risen so often in a row, and doubled,
-ABOVE = 100  # or been so long at twice its first value or more
+RISES = 10  # the loss keeps growing if it has risen so often in a row, to ten times its first value or more,
+ABOVE = 100  # or been so long above twice its first value
 SAFE = 0.95  # of 2 / curvature, where descent stops converging: what power iteration may lack
 TRIAL = 500  # iterations to try a rate where no bound on the curvature is known
+NOTHING = np.empty(0)
 GOING, CONVERGED, DIVERGED, STOPPED = range(4)
 
 
@@ -92,16 +93,21 @@ def _moved(parameters, gradient, rates):
 
 @compiled
 def diverging(loss, watch):
-    """Is the loss infinite or nan, or does it keep growing? `watch` is five nans to begin with."""
+    """Is the loss infinite or nan, or does it keep growing? `watch` is what it remembers, see `watch_from`.
+
+    A network's loss may well rise for dozens of steps, to a few times its first value, and then fall again.
+    """
     if np.isnan(watch[0]):
-        watch[0], watch[1], watch[2] = loss, loss, loss  # the first; the last one; where the present rise began
-        watch[3], watch[4] = 0, 0  # how often in a row it rose; was at twice the first
-    watch[3] = watch[3] + 1 if loss > watch[1] else 0
-    watch[4] = watch[4] + 1 if loss > 2 * watch[0] else 0
-    if watch[3] == 0:
-        watch[2] = loss
+        watch[0] = loss
+    watch[2] = watch[2] + 1 if loss > watch[1] else 0
+    watch[3] = watch[3] + 1 if loss > 2 * watch[0] else 0
     watch[1] = loss
-    return not np.isfinite(loss) or (watch[3] >= RISES and loss > 2 * watch[2]) or watch[4] >= ABOVE
+    return not np.isfinite(loss) or (watch[2] >= RISES and loss > 10 * watch[0]) or watch[3] >= ABOVE
+
+
+def watch_from(first: float = math.nan) -> Array:
+    """The first loss (nan: not known yet), the last, how often in a row it rose, how often it was above twice the first."""
+    return np.array([first, math.inf, 0, 0])
 
 
 def loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
@@ -265,12 +271,8 @@ def variant(model: Model, plan: Plan) -> Callable[..., Any]:
     return loss_and_gradient
 
 
-def unwatched() -> Array:
-    return np.full(5, np.nan)
-
-
 class Descent:
-    """A descent on its way: from `start` and iteration `first` until converged, diverged, stopped, or out of iterations."""
+    """A descent on its way: from `start`, after the losses `past`, until converged, diverged, stopped, or out of iterations."""
 
     def __init__(
         self,
@@ -278,24 +280,26 @@ class Descent:
         batch: tuple[Array, Array, Array],
         start: Iterable[Array],
         plan: Plan,
-        first: int = 0,
+        past: Array = NOTHING,
         measure: Any = None,
     ) -> None:
         self.model, self.plan, self.measure = model, plan, measure
         self.batch, self.batches = batch, Batches(*batch, plan)
         self.parameters = [p.copy() for p in start]
         self.gradient = tuple(np.empty_like(p) for p in start)
-        self.first, self.i, self.end = first, first, first + plan.max_iter
-        self.losses: list[Array] = []
+        self.i = self.begun = len(past)
+        self.end = self.i + plan.max_iter
+        self.losses = [past]
         self.measures: list[Any] = []
-        self.verdict, self.step, self.in_range, self.watch = GOING, math.inf, True, unwatched()
+        self.verdict, self.step, self.in_range = GOING, math.inf, True
         self.loss_and_gradient = variant(model, plan)
         self.iterate = loop(self.loss_and_gradient)
         small = len(batch[0]) * sum(p.size for p in self.parameters) <= SMALL
         if small and self.batches.whole and plan.variant == "tiled" and not config.DISABLE_JIT:
             self.iterate = model.loop[batch[0].dtype]
-        if not self.batches.whole:  # the first epoch may be all growth: compare with what was before it
-            diverging(self.loss(), self.watch)
+        # With batches the first epoch may be all growth: so compare with what was before it.
+        self.first = max([*past[:1], *([] if self.batches.whole else [self.loss()])], default=math.nan)
+        self.watch = watch_from(self.first)
         self.segment = SEGMENT if self.batches.whole and plan.callback is None and measure is None else 1
 
     def loss(self) -> float:
@@ -326,13 +330,13 @@ class Descent:
         epochs = np.arange(self.i, self.i + len(losses)) // self.batches.per_epoch
         rates = np.outer(plan.learning_rate * plan.learning_rate_decay**epochs, plan.moves)
         settings = (plan.reg, rates, *((plan.tol, plan.rtol) if whole else (math.nan, math.nan)))  # one batch cannot tell
-        watch = self.watch if whole else unwatched()
+        watch = self.watch if whole else watch_from()
         done, self.verdict, step = self.iterate(*self.batches.at(self.i), p, p, self.gradient, *settings, losses, watch)
         begins = self.i % self.batches.per_epoch == 0
         self.step = step if begins else max(self.step, step)  # the longest of the epoch
         self.in_range = math.isfinite(losses[done - 1]) and (math.isfinite(step) or self.verdict != DIVERGED)
         if self.verdict == DIVERGED and whole and self.in_range and self.cannot_diverge():
-            done, self.verdict, self.watch = done - 1, GOING, unwatched()  # rounding grew; that loss led to no step
+            done, self.verdict, self.watch = done - 1, GOING, watch_from(self.first)  # rounding grew; that loss led to no step
         return losses[:done]
 
     def told_to_stop(self, loss: float, parameters: list[Array]) -> bool:
@@ -345,7 +349,7 @@ class Descent:
     def end_epoch(self) -> None:
         if not self.batches.whole:
             limit = max(self.plan.tol, self.plan.rtol * length(self.parameters))
-            if self.step <= limit and self.i - self.first >= self.batches.per_epoch:
+            if self.step <= limit and self.i - self.begun >= self.batches.per_epoch:
                 self.verdict = CONVERGED
             if diverging(np.concatenate(self.losses[-self.batches.per_epoch :]).mean(), self.watch):
                 self.verdict = DIVERGED
@@ -505,8 +509,8 @@ def run(
     _check.finite("X", X)
     start = [_tiles.as_vector(p, X).astype(X.dtype) for p in parameters]
     batch = X, y, np.empty(0, X.dtype) if s is None else s
-    descent = Descent(model, batch, start, plan, 0 if fit is None else fit.n_iter, measure).run()
-    losses = np.concatenate([np.empty(0) if fit is None else fit.losses, *descent.losses])
+    descent = Descent(model, batch, start, plan, NOTHING if fit is None else fit.losses, measure).run()
+    losses = np.concatenate(descent.losses)
     if descent.verdict == DIVERGED:
         if len(losses) == 1:  # the start itself may be beyond the dtype, whatever the rate
             _check.guarded(model.variants, plan.variant, plan.threads, X, y, *model.unpack(*start), plan.reg, s, True, True)

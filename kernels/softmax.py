@@ -482,9 +482,9 @@ def descend(
     Raises
     ------
     kernels.DivergenceError
-        If the loss becomes infinite or nan, or keeps growing: it has risen ten times in a row and doubled, or been
-        at more than twice its first value a hundred times in a row (with batches: its mean over each epoch). Names
-        the largest learning rate that is safe.
+        If the loss becomes infinite or nan, or keeps growing: it has risen ten times in a row, to more than ten times
+        its first value, or been above twice that value a hundred times in a row (with batches: its mean over each
+        epoch). Names the largest learning rate that is safe.
     ValueError, TypeError, FloatingPointError
         As `loss_and_gradient`, and for settings that make no sense.
 

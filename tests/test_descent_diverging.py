@@ -141,18 +141,20 @@ def test_rounding_is_no_divergence(problem, dtype, seed):
 
 def test_growth_that_is_not_for_ever_is_none():
     """A first step too far that is made good is no divergence, nor are nine losses that rise and a tenth that falls."""
-    from kernels.descent import diverging
+    from kernels.descent import diverging, watch_from
 
     def found(losses):
-        watch = np.full(5, np.nan)
+        watch = watch_from()
         return next((i for i, loss in enumerate(losses) if diverging(float(loss), watch)), None)
 
     assert found([1, *[50] * 99, 0.5, *[50] * 99]) is None
     assert found([1, *[50] * 100]) == 100
-    assert found([1, *range(2, 11), 1, *range(2, 11)]) is None
+    assert found([1, *range(2, 11), 1, *range(2, 11), 1, 50, 49]) is None
     assert found(range(1, 20)) == 10
     assert found(np.linspace(1, 1.9, 200)) is None, "it has not doubled"
     assert found([0.0] * 500) is None
+    assert found([3, 0.1, *np.linspace(0.2, 29, 30), 0.1]) is None, "the loss of a network may rise for a while"
+    assert found([3, 0.1, *np.linspace(1, 30, 30), 31]) == 32
     assert found([1, 2, float("nan")]) == found([1, 2, float("inf")]) == 2
 
 
