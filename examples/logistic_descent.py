@@ -49,10 +49,10 @@ def main(out=Path()):
     for (reg, (fit, _)), style in zip(found.items(), ("-", "--"), strict=True):
         axes[0].plot(edge, -edge * fit.w[0] / fit.w[1], "k" + style, label=f"reg {reg:g}: x·w = 0")
         axes[1].plot(fit.losses, style, color="black", label=f"reg {reg:g}, {fit.n_iter} iterations")
-    axes[0].set(xlim=edge, ylim=(-5, 5), xlabel="$x_1$", ylabel="$x_2$")
+    axes[0].set(xlim=edge, ylim=(-6, 5), xlabel="$x_1$", ylabel="$x_2$")
     axes[1].set(xscale="log", xlabel="iteration + 1", ylabel="loss")
-    for a in axes:
-        a.legend(fontsize=8)
+    axes[0].legend(fontsize=8, loc="lower right")
+    axes[1].legend(fontsize=8)
     figures.save(figure, "logistic_descent.png", out)
     return {reg: {"w": fit.w, "n_iter": fit.n_iter, "auc": auc} for reg, (fit, auc) in found.items()} | {"wrong": wrong}
 

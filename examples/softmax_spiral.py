@@ -61,7 +61,7 @@ def main(out=Path()):
     print(f"{softmax.loss(X, y, 1000 * fit.W, 1000 * fit.b):.1f}")
 
     figure, axes = figures.new(4, 4)
-    draw_regions(axes, X, y, lambda grid: softmax.predict(grid, fit.W, fit.b), f"linear softmax: {accuracy:.0%} of the samples")
+    draw_regions(axes, X, y, lambda grid: softmax.predict(grid, fit.W, fit.b), f"linear softmax: {accuracy:.0%} right")
     figures.save(figure, "softmax_spiral.png", out)
     return {"losses": fit.losses, "accuracy": accuracy, "W": fit.W, "b": fit.b}
 

@@ -36,7 +36,7 @@ def main(out=Path()):
         (fit.losses, "standardised, rate 0.5", ":"),
     ):
         axes.loglog(np.arange(1, len(losses) + 1), 2 * losses, style, color="black", label=label)
-    axes.set(xlabel="iteration", ylabel="mean squared error", ylim=(1e-18, 1e18))
+    axes.set(xlabel="iteration", ylabel="mean squared error", ylim=(1e-18, 1e30))
     axes.legend(fontsize=8)
     figures.save(figure, "squared_features.png", out)
     return {"error": raw, "standardised": fit, "safe": safe, "w": w, "b": fit.b - X.mean(axis=0) @ w}

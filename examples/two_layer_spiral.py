@@ -30,9 +30,9 @@ def main(out=Path(), max_iter=10_000):
     figure, axes = figures.new(8, 4, ncols=2)
     linear_accuracy = np.mean(softmax.predict(X, linear.W, linear.b) == y)
     draw_regions(
-        axes[0], X, y, lambda grid: softmax.predict(grid, linear.W, linear.b), f"linear softmax: {linear_accuracy:.0%}"
+        axes[0], X, y, lambda grid: softmax.predict(grid, linear.W, linear.b), f"linear softmax: {linear_accuracy:.0%} right"
     )
-    draw_regions(axes[1], X, y, lambda grid: two_layer.predict(grid, *parameters), f"two layers, H = 100: {accuracy:.0%}")
+    draw_regions(axes[1], X, y, lambda grid: two_layer.predict(grid, *parameters), f"two layers, H = 100: {accuracy:.0%} right")
     figures.save(figure, "two_layer_spiral.png", out)
     return {"losses": fit.losses, "accuracy": accuracy, "parameters": parameters}
 

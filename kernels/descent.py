@@ -25,7 +25,7 @@ from kernels._compile import compiled, inlined
 from kernels._threads import ALONE
 
 Array = NDArray[Any]
-SMALL = 2**17  # multiplications and additions of a pass over X: above, the loop in Python costs less than a tenth
+SMALL = 2**18  # samples times parameters: above, a second thread gains more than the loop in Python costs, 10 µs a step
 SEGMENT = 1000  # compiled iterations between two looks at the keyboard
 RISES = 10  # the loss keeps growing if it has risen so often in a row, to ten times its first value or more,
 ABOVE = 100  # or been so long above twice its first value

@@ -495,7 +495,7 @@ def descend(
 
     Notes
     -----
-    Where N times the number of parameters is at most 131072 and there are no batches, the tiled variant runs the whole
+    Where N times the number of parameters is at most 262144 and there are no batches, the tiled variant runs the whole
     loop compiled. The path depends on nothing else, and neither a callback nor the number of threads changes a bit.
 
     Examples
