@@ -45,13 +45,13 @@ def main(out=Path()):
     figure, axes = figures.new(8, 3.6, ncols=2)
     for label, colour in ((-1, "#4477aa"), (1, "#bb5566")):
         axes[0].scatter(*X[y == label].T, s=12, color=colour, label=f"y = {label:+d}")
-    edge = np.array([-4.0, 4.0])
+    edge = np.array([-4.5, 4.5])
     for (reg, (fit, _)), style in zip(found.items(), ("-", "--"), strict=True):
         axes[0].plot(edge, -edge * fit.w[0] / fit.w[1], "k" + style, label=f"reg {reg:g}: x·w = 0")
         axes[1].plot(fit.losses, style, color="black", label=f"reg {reg:g}, {fit.n_iter} iterations")
-    axes[0].set(xlim=edge, ylim=(-6, 5), xlabel="$x_1$", ylabel="$x_2$")
+    axes[0].set(xlim=edge, ylim=(-7, 5), xlabel="$x_1$", ylabel="$x_2$")
     axes[1].set(xscale="log", xlabel="iteration + 1", ylabel="loss")
-    axes[0].legend(fontsize=8, loc="lower right")
+    axes[0].legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     axes[1].legend(fontsize=8)
     figures.save(figure, "logistic_descent.png", out)
     return {reg: {"w": fit.w, "n_iter": fit.n_iter, "auc": auc} for reg, (fit, auc) in found.items()} | {"wrong": wrong}
