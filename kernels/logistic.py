@@ -401,7 +401,7 @@ def descend(
     --------
     >>> fit = descend([[0.0], [1.0], [2.0], [3.0]], [-1, 1, -1, 1], learning_rate=0.5)
     >>> fit.converged, fit.w.round(3).tolist(), round(fit.b, 3)
-    (True, [0.721], -1.081)
+    (True, [0.908], -1.362)
     """
     X = _check.samples(X)
     w, b = _start(X, w, b, start, fit_bias)

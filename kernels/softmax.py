@@ -502,7 +502,7 @@ def descend(
     --------
     >>> fit = descend([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], learning_rate=0.5)
     >>> fit.converged, (fit.W[:, 1] - fit.W[:, 0]).round(3).tolist()
-    (True, [0.721])
+    (True, [0.908])
     """
     X = _check.samples(X)
     W, b = _start(X, y, W, b, start, fit_bias)
