@@ -1,11 +1,12 @@
 # make bench   the environment, the benchmark on real data, the report
 # make test    the environment, every test
+# make examples  every script of examples/, the pictures into PICTURES
 # make check   lint and types;   make readme   bench, and its table into README.md
 
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: bench test check readme clean
+.PHONY: bench examples test check readme clean
 
 bench: .venv/bench.installed
 	@mkdir -p .bench
@@ -14,6 +15,11 @@ bench: .venv/bench.installed
 
 readme: bench
 	$(python) -m bench.report .bench/benchmark.json --into README.md
+
+PICTURES ?= .examples
+examples: .venv/examples.installed
+	@for script in $(filter-out examples/figures.py,$(wildcard examples/*.py)); do \
+		echo "== $$script"; $(python) $$script --out $(PICTURES) || exit 1; done
 
 test: .venv/test.installed
 	$(python) -m pytest --durations=5
@@ -24,7 +30,7 @@ check: .venv/dev.installed
 	$(python) -m mypy
 
 clean:
-	rm -rf .venv .bench
+	rm -rf .venv .bench .examples
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
