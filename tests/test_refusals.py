@@ -250,8 +250,8 @@ def test_scipy_sparse():
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_value_at_any_border_is_named(problem, value):
     """Of chunks, tiles, blocks of rows and vectors, first and last columns, parameters, weights and labels."""
-    shape = rows, columns, classes, _ = (5003, 19, 3, 9)
-    batch = random_batch(problem, np.random.default_rng(14), shape)
+    rows, columns = 5003, 19
+    batch = random_batch(problem, np.random.default_rng(14), (rows, columns, 3, 9))
     arguments = dict(zip(["X", "y", *PROBLEMS[problem].Gradient._fields], batch, strict=True))
     arguments["sample_weight"] = np.ones(rows)
     # every border of chunks, tiles and vectors is at a multiple of 8
