@@ -45,7 +45,7 @@ def run(program, **environment):
     header = "import sys; sys.path.insert(0, 'tests')\nfrom test_trust_processes import *\n"
     done = subprocess.run(
         [sys.executable, "-c", header + program],
-        env={**os.environ, **environment},
+        env={**os.environ, "LD_LIBRARY_PATH": os.path.join(sys.prefix, "lib"), **environment},  # where pip puts TBB
         capture_output=True,
         text=True,
         timeout=HANGS,
