@@ -1,5 +1,6 @@
 """Sizes at which a 32-bit index, a count of bytes or a buffer would break."""
 
+import mmap
 import os
 
 import numpy as np
@@ -35,16 +36,16 @@ def assert_one_row(problem, got, one, N):
         assert_within(bounded._replace(bound=bounded.bound + eps * (2 * N + 1) * size), part, problem)
 
 
+@pytest.mark.skipif(os.name != "posix", reason="memory that is never touched is not free here")
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_strides_that_lead_beyond_two_to_the_31_elements(problem, order, tmp_path):
-    """A part of the columns of a sparse file: what lies between is neither stored nor read."""
+def test_strides_that_lead_beyond_two_to_the_31_elements(problem, order):
+    """A part of the columns of a sparse map: what lies between is neither stored nor read."""
     apart = 2**23 + 48  # elements, from one row (or, in Fortran's order, column) to the next
     shape = (260, 5, 3, 4) if order == "C" else (5, 260, 3, 4)
     X, *rest = random_batch(problem, np.random.default_rng(41), shape, np.float32)
-    (tmp_path / "X").touch()
-    os.truncate(tmp_path / "X", 260 * apart * X.itemsize)
-    file = np.memmap(tmp_path / "X", X.dtype, "r+", shape=(260, apart))
+    sparse = mmap.mmap(-1, 260 * apart * X.itemsize, mmap.MAP_SHARED | getattr(mmap, "MAP_NORESERVE", 0))
+    file = np.frombuffer(sparse, X.dtype).reshape(260, apart)
     assert file.size > BEYOND
     far = file[:, 7:12] if order == "C" else file[:, 7:12].T
     far[:] = X
