@@ -8,6 +8,7 @@ import functools
 import math
 import numbers
 import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -197,7 +198,8 @@ def answered(
     """
     X, y, *parameters, reg, s = batch
     if (
-        name == "tiled"
+        type(name) is str  # an array of one string equals it too
+        and name == "tiled"
         and at_once
         and type(X) is np.ndarray
         and X.ndim == 2
@@ -208,7 +210,7 @@ def answered(
         and y.shape == X.shape[:1]
         and (s is None or as_it_is(s, X.dtype, y.shape))
         and type(reg) in (float, int)
-        and 0 <= reg < math.inf
+        and 0 <= reg <= sys.float_info.max  # an int can be larger
         and (at_most is None or (type(at_most) is int and at_most > 0))
         and fits(X, *parameters)
     ):

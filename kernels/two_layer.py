@@ -171,9 +171,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
 tile_pass = _tiles.one_pass(residual_tiled)
 
 
-def tiled(
-    X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role
-):
+def tiled(X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role):
     """As what `_tiles.one_layer` compiles, with a second layer."""
     (N, D), (H, K) = X.shape, W2.shape
     tile, rows, chunks, wide, first = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
