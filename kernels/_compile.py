@@ -100,6 +100,23 @@ def trust(found: os.stat_result) -> None:
         raise PermissionError(f"others may write to it (mode {stat.filemode(found.st_mode)})")
 
 
+def cache_state() -> list[tuple[Path, str]]:
+    """The directories, and what is to be said of each."""
+    return [(directory, _state(directory)) for directory in directories()]
+
+
+def _state(directory: Path) -> str:
+    try:
+        trust(os.lstat(directory))
+        sizes = [entry.stat().st_size for entry in directory.glob(f"*.{source_stamp()}.*.nbc")]
+    except FileNotFoundError:
+        return "not there yet"
+    except OSError as error:
+        return f"not used, {error.strerror or error}"
+    kept = f"{len(sizes)} functions, {sum(sizes) / 1e6:.1f} MB"
+    return kept if os.access(directory, os.W_OK) else f"{kept}, cannot be written"
+
+
 class DiskCache(NullCache):
     """The part of Numba's cache interface that a dispatcher uses."""
 
