@@ -18,13 +18,20 @@ readme: bench
 test: .venv/test.installed
 	$(python) -m pytest --durations=5
 
+test-slow: .venv/test.installed
+	$(python) -m pytest -m slow --durations=5
+
+# Every Python that is found (pyenv's too), with the oldest and the newest NumPy and Numba. MATRIX='-e py310-oldest' runs one.
+test-matrix: .venv/matrix.installed
+	PATH="$$PATH:$$(printf '%s:' "$$(pyenv root 2>/dev/null)"/versions/*/bin)" .venv/bin/tox run $(MATRIX)
+
 check: .venv/dev.installed
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
 clean:
-	rm -rf .venv .bench
+	rm -rf .venv .bench .tox
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
