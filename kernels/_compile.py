@@ -26,9 +26,18 @@ import numba.extending
 from numba import types
 from numba.core import compiler, config
 from numba.core.caching import NullCache
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 from numba.misc.appdirs import AppDirs
+
+if hasattr(os, "register_at_fork"):
+    # A child of a process that compiles would find the compiler locked by a thread that it does not have, and wait for ever.
+    os.register_at_fork(
+        before=global_compiler_lock.acquire,
+        after_in_parent=global_compiler_lock.release,
+        after_in_child=global_compiler_lock.release,
+    )
 
 
 def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:

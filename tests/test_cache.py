@@ -228,6 +228,7 @@ def test_what_others_could_have_written_is_not_run(tiny, harm):
     assert marker.exists() == (harm is as_it_was)
     refused = harm not in (as_it_was, everybody_may_write_the_entry, entry_of_another_user)  # a file alone is replaced
     assert ("RuntimeWarning: compiled code is not kept" in warned) == refused, warned
+    assert ("it is a symbolic link" in warned) == (harm is a_link)
 
 
 @posix

@@ -48,7 +48,7 @@ def run(program, **environment):
         env={**os.environ, "LD_LIBRARY_PATH": os.path.join(sys.prefix, "lib"), **environment},  # where pip puts TBB
         capture_output=True,
         text=True,
-        timeout=HANGS,
+        timeout=2 * HANGS,
         check=False,
     )
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
@@ -326,3 +326,48 @@ def test_forks_while_threads_are_at_work(right):
         stop.set()
         for thread in threads:
             thread.join()
+
+
+COMPILES = """
+import numba, time
+
+def compile_something(number):
+    assert numba.njit(lambda x: x + number)(1) == 1 + number
+
+stop = threading.Event()
+
+def compiling():
+    number = 0
+    while not stop.is_set():
+        compile_something(number)
+        number += 1
+
+compile_something(0)  # what every compilation imports
+thread = threading.Thread(target=compiling)
+thread.start()
+try:
+    for turn in range(5):
+        time.sleep(0.01)
+        if not (child := os.fork()):
+            compile_something(turn)
+            os._exit(0)
+        for _ in range(1000 * HANGS):
+            pid, status = os.waitpid(child, os.WNOHANG)
+            if pid:
+                break
+            time.sleep(1e-3)
+        else:
+            os.kill(child, 9)
+            sys.exit("the child hangs")
+        assert status == 0
+finally:
+    stop.set()
+    thread.join()
+print("right")
+"""
+
+
+@fork
+def test_a_fork_while_a_thread_compiles():
+    """The child can compile too: it does not wait for a lock of a thread that it does not have."""
+    assert run(COMPILES) == "right"
