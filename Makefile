@@ -24,13 +24,24 @@ examples: .venv/examples.installed
 test: .venv/test.installed
 	$(python) -m pytest --durations=5
 
+test-slow: .venv/test.installed
+	$(python) -m pytest -m slow --durations=5
+
+# Of what runs in the interpreter; the empty cache makes the code that emits code run too.
+coverage: .venv/test.installed
+	NUMBA_CACHE_DIR=$$(mktemp -d) $(python) -m pytest --cov --cov-report=term -q $(TESTS)
+
+# Every Python that is found (pyenv's too), with the oldest and the newest NumPy and Numba. MATRIX='-e py310-oldest' runs one.
+test-matrix: .venv/matrix.installed
+	PATH="$$PATH:$$(printf '%s:' "$$(pyenv root 2>/dev/null)"/versions/*/bin)" .venv/bin/tox run $(MATRIX)
+
 check: .venv/dev.installed
 	$(python) -m ruff check .
 	$(python) -m ruff format --check .
 	$(python) -m mypy
 
 clean:
-	rm -rf .venv .bench .examples
+	rm -rf .venv .bench .examples .tox
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
