@@ -22,9 +22,13 @@ def parser() -> argparse.ArgumentParser:
     preset.add_argument("--quick", action="store_const", dest="preset", const="quick", help="a few small cells, under a minute")
     preset.add_argument("--full", action="store_const", dest="preset", const="full", help="every cell, up to an hour")
     whole.set_defaults(preset="default", command=measure)
-    whole.add_argument("--problems", nargs="+", default=[], metavar="NAME", help="only these: softmax, say, or a row of the table")
+    whole.add_argument(
+        "--problems", nargs="+", default=[], metavar="NAME", help="only these: softmax, say, or a row of the table"
+    )
     whole.add_argument("--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these: float64 float32")
-    whole.add_argument("--variants", nargs="+", default=[], metavar="NAME", help="only these, and NumPy, to which all ratios are")
+    whole.add_argument(
+        "--variants", nargs="+", default=[], metavar="NAME", help="only these, and NumPy, to which all ratios are"
+    )
     whole.add_argument("--peers", nargs="*", metavar="NAME", help="only these libraries, or none; else all that are installed")
     whole.add_argument("--threads", type=int, default=cpus(), help="of BLAS, of ours and of the peers; else one for each CPU")
     whole.add_argument("--out", type=Path, default=Path(".bench"), metavar="DIR", help="where the report goes (.bench)")
@@ -49,7 +53,9 @@ def plan(arguments: argparse.Namespace) -> Plan:
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
         if not PEERS[name].installed():
-            raise Mistake(f"--peers {name}: it is not installed; install it (pip install {PEERS[name].distribution}) or leave it out")
+            raise Mistake(
+                f"--peers {name}: it is not installed; install it (pip install {PEERS[name].distribution}) or leave it out"
+            )
     if not 1 <= arguments.threads <= cpus():
         raise Mistake(f"--threads {arguments.threads}: this process may use {cpus()} CPUs; choose from 1 to {cpus()}")
     return Plan(

@@ -82,7 +82,6 @@ def prepared(case: Case, batch: tuple[Any, ...]) -> tuple[Call | None, float]:
     return lambda: variant(*batch, REG, None, True, True), time.perf_counter() - start
 
 
-
 def cached() -> int:
     """How many compiled functions are kept on disk: more after a call that compiled."""
     return sum(len(list(directory.glob("*.nbc"))) for directory in directories())

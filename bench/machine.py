@@ -108,7 +108,6 @@ def ceilings(threads: int) -> dict[str, float]:
     return found
 
 
-
 def start() -> float:
     """Seconds that Numba takes to compile its first function, whatever it is."""
     begun = time.perf_counter()

@@ -72,7 +72,9 @@ def document(records: Records) -> dict[str, Any]:
             "passes": max((line["pass"] for line in records.of("passed")), default=0),
             "finished": records.finished,
             "failed": [line["why"] for line in records.of("failed")],
-            "machine": {key: machines[-1][key] for key in ("versions", "cpus_allowed", "caches", "threads", "pools")} if machines else {},
+            "machine": {key: machines[-1][key] for key in ("versions", "cpus_allowed", "caches", "threads", "pools")}
+            if machines
+            else {},
             "peers": peers,
             "ceilings": {key: [line["ceilings"][key] for line in machines] for key in ("read", "float64", "float32")},
             "first_function": [line["first_function"] for line in machines],
@@ -105,7 +107,9 @@ def load(path: Path) -> dict[str, Any]:
         if "report" not in found:
             raise Mistake(f"{file} was not written by `python -m bench`: make a report with it, and compare that")
     except (OSError, ValueError) as error:
-        raise Mistake(f"{path} holds no report that can be read ({error}): give the DIR of a `python -m bench --out DIR`") from None
+        raise Mistake(
+            f"{path} holds no report that can be read ({error}): give the DIR of a `python -m bench --out DIR`"
+        ) from None
     return found
 
 
@@ -140,6 +144,10 @@ class Cell:
     @property
     def contestants(self) -> list[str]:
         return [name for name in self.timings if name != CONTROL]
+
+    @property
+    def least(self) -> float:
+        return min(self.timings[name].time.median for name in self.contestants)
 
     def ratio(self, contestant: str, to: str = BASELINE) -> Interval | None:
         """How many times as fast as `to`."""

@@ -45,7 +45,9 @@ class Records:
                 self.path.write_text("")
                 self.add(head)
         except OSError as error:
-            raise Mistake(f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to") from None
+            raise Mistake(
+                f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
+            ) from None
 
     def _unfinished(self, head: dict[str, Any]) -> bool:
         if not self.lines or self.lines[0]["kind"] != "run" or self.finished:
@@ -83,7 +85,9 @@ def run(records: Records) -> bool:
     plan, begun = records.plan, time.monotonic()
     effort = plan.effort
     longest = 0.0
-    with tqdm(total=effort.passes * sum(len(plan.order(1, family)) for family in plan.families), unit="timing", smoothing=0.05) as bar:
+    with tqdm(
+        total=effort.passes * sum(len(plan.order(1, family)) for family in plan.families), unit="timing", smoothing=0.05
+    ) as bar:
         try:
             for number in range(1, effort.passes + 1):
                 start = time.monotonic()
@@ -128,7 +132,13 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         if plan.preset != "quick":  # nothing compiled is taken from an earlier run: compiling is measured too
             pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / "compiled")
         worker = subprocess.Popen(
-            command, cwd=ROOT, env=os.environ | pinned, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=complaints, text=True
+            command,
+            cwd=ROOT,
+            env=os.environ | pinned,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
         )
         try:
             assert worker.stdin and worker.stdout
@@ -148,4 +158,6 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         done = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
         if not set(cases) <= done:
             complaints.seek(0)
-            raise Mistake(f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}")
+            raise Mistake(
+                f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}"
+            )
