@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench import page
 from bench.peers import PEERS
-from bench.plan import BASELINE, EFFORTS, Mistake, Plan
+from bench.plan import BASELINE, Plan, UsageError
 from bench.problems import DTYPES, PROBLEMS
 from bench.run import Records, run
 from kernels._tiles import cpus
@@ -43,7 +43,7 @@ def parser() -> argparse.ArgumentParser:
 def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in known:
-            raise Mistake(f"{option} {name}: there is no such thing; choose from {', '.join(known)}")
+            raise UsageError(f"{option} {name}: there is no such thing; choose from {', '.join(known)}")
     return tuple(name for name in known if name in names)
 
 
@@ -53,11 +53,11 @@ def plan(arguments: argparse.Namespace) -> Plan:
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
         if not PEERS[name].installed():
-            raise Mistake(
+            raise UsageError(
                 f"--peers {name}: it is not installed; install it (pip install {PEERS[name].distribution}) or leave it out"
             )
     if not 1 <= arguments.threads <= cpus():
-        raise Mistake(f"--threads {arguments.threads}: this process may use {cpus()} CPUs; choose from 1 to {cpus()}")
+        raise UsageError(f"--threads {arguments.threads}: this process may use {cpus()} CPUs; choose from 1 to {cpus()}")
     return Plan(
         preset=arguments.preset,
         problems=accepted("--problems", arguments.problems, rows),
@@ -79,7 +79,7 @@ def measure(arguments: argparse.Namespace) -> int:
         print(f"{arguments.out} holds an unfinished run of the same: it goes on", file=sys.stderr)
     ended = run(records)
     if not records.of("passed"):
-        raise Mistake("stopped before anything was measured: there is no report")
+        raise UsageError("stopped before anything was measured: there is no report")
     print(page.write(records, arguments.out))
     if not ended:
         print("Interrupted: the report is of what was done. The same command goes on from there.", file=sys.stderr)
@@ -97,8 +97,8 @@ def main() -> int:
     arguments = parser().parse_args()
     try:
         return int(arguments.command(arguments))
-    except Mistake as mistake:
-        print(f"python -m bench: {mistake}", file=sys.stderr)
+    except UsageError as error:
+        print(f"python -m bench: {error}", file=sys.stderr)
         return 2
 
 

@@ -34,7 +34,7 @@ def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ..
 
 
 def error(problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any], checked: int) -> dict[str, Any]:
-    """`error`, in units of rounding, on the first `error_rows` samples: as many as the oracle does in `checked` multiplications.
+    """`error` in units of rounding, on the first `error_rows` samples: as many as the oracle does in `checked` multiplications.
 
     A unit is eps, the spacing of the dtype at 1, times the largest number in that part of the gradient (W, say); it is the
     worst number of the worst part that is told. A gradient that is exact but for the rounding of its last digit errs by
@@ -52,7 +52,7 @@ def error(problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any
 def first(problem: Problem, dtype: str, rows: int) -> tuple[Any, ...]:
     """The first rows of a batch, laid out as all of it is."""
     X, y, *parameters = batch_and_gradient(problem, dtype)[0]
-    return np.array(X[:rows], order=problem.order), y[:rows], *parameters  # type: ignore[call-overload]
+    return np.array(X[:rows], order=problem.order), y[:rows], *parameters
 
 
 @lru_cache(maxsize=1)

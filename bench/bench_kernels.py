@@ -20,9 +20,10 @@ from bench.plan import CONTROL, Case, Plan
 from bench.problems import DTYPES, REG, Problem
 from kernels._compile import directories
 
-# What a pass of `python -m bench` sets: its cases, how many multiplications the oracle may take, and what is known to be slow.
-CASES, CHECKED, SLOW = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[set[str]]()
+# What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the times of the last pass.
+CASES, CHECKED, KNOWN = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[dict[str, float]]()
 ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
+SLOW = 0.1  # seconds: such a call needs no warming up
 Call = Callable[[], tuple[float, Any]]
 
 
@@ -44,13 +45,12 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
     if call is None:
         pytest.skip(f"{contestant} has no such gradient")
     benchmark.group = f"{problem} {dtype}"
-    if case.id in pytestconfig.stash.get(SLOW, ()):
-        rounds, iterations = 1, 1
-    else:
+    once = pytestconfig.stash.get(KNOWN, {}).get(case.id)
+    if once is None or once < SLOW:
         agree(*case, call()[1])
-        once = min(timeit.repeat(call, number=1, repeat=3))
-        iterations = max(1, math.ceil(ROUND / once))
-        rounds = max(1, math.ceil(seconds / (iterations * once)))
+    once = once or min(timeit.repeat(call, number=1, repeat=3))
+    iterations = max(1, math.ceil(ROUND / once))
+    rounds = max(1, math.ceil(seconds / (iterations * once)))
     result = benchmark.pedantic(call, rounds=rounds, iterations=iterations)
     agree(*case, result[1])
     benchmark.extra_info.update(

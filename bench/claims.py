@@ -96,9 +96,9 @@ def of_ceilings(results: Results) -> str:
         return ""
     read, f64, f32 = (results.ceilings[key].median / 1e9 for key in ("read", "float64", "float32"))
     return (
-        f"With {count(results.report['plan']['threads'], 'thread')} this machine reads {read:.0f} GB/s from memory and does {f64:.0f} "
-        f"GFLOP/s in float64, {f32:.0f} in float32; of what that allows, {SUBJECT} reaches {percent(statistics.median(reached))} in the "
-        f"middle cell and {percent(max(reached))} in the best."
+        f"With {count(results.report['plan']['threads'], 'thread')} this machine reads {read:.0f} GB/s from memory and does "
+        f"{f64:.0f} GFLOP/s in float64, {f32:.0f} in float32; of what that allows, {SUBJECT} reaches "
+        f"{percent(statistics.median(reached))} in the middle cell and {percent(max(reached))} in the best."
     )
 
 
@@ -109,18 +109,18 @@ def of_noise(results: Results) -> str:
     widest = max(max(cell.same.high - 1, 1 - cell.same.low) for cell in found if cell.same)
     holds = sum(cell.same.low <= 1 <= cell.same.high for cell in found if cell.same)
     return (
-        f"Noise of this run: {SUBJECT} timed twice in each pass differs from itself by {percent(results.typical - 1)} in the middle cell, "
-        f"{percent(widest)} in the worst; the interval holds 1 in {holds} of {count(len(found), 'cell')}. No difference within it is called a win."
+        f"Noise of this run: {SUBJECT}, timed twice in each pass, differs from itself by {percent(results.typical - 1)} in the "
+        f"middle cell, {percent(widest)} in the worst; the interval holds 1 in {holds} of {count(len(found), 'cell')}. "
+        "No difference within the noise is called a win."
     )
 
 
 def of_passes(results: Results) -> str:
     passes = results.report["passes"]
-    text = f"{count(passes, 'pass')}es".replace("passes" + "es", "passes").replace("1 passes", "1 pass")
-    text = f"Medians over {text} in shuffled order"
+    text = f"Medians over {passes} pass{'es' if passes != 1 else ''} in shuffled order"
     if passes > 1:
         text += f"; the interval beside a number holds the true median in {100 * coverage(passes):.1f}% of such runs"
-    return text + "" + ("." if results.report["finished"] else ". The run was interrupted: this is what was done until then.")
+    return text + ("." if results.report["finished"] else ". The run was interrupted: this is what was done until then.")
 
 
 def crossings(results: Results, problem: str) -> list[str]:

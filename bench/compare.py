@@ -2,8 +2,8 @@
 
 Judged is the speed relative to NumPy's, pair by pair within the passes of each run: the machine's own drift from one run to the
 other, or the step to another machine, is in both. NumPy, the interpreted loop and the peers are shown, and not judged.
-Each interval misses the true median in at most 1% of runs (2 passes or more say how much they do), so the one of B / A that is made
-of both ends misses it in at most 2%; a slowdown counts only where all of it lies beyond the larger noise of the two cells.
+From 8 passes on an interval misses the true median in at most 1% of runs, so that of B / A, of the ends of both, in at
+most 2%: a slowdown counts only where all of it lies beyond the larger noise of the two cells.
 """
 
 from pathlib import Path
@@ -13,8 +13,8 @@ from tabulate import tabulate
 
 from bench.claims import duration, ends, percent, times
 from bench.intervals import Interval, verdict
-from bench.plan import BASELINE, CONTROL, Mistake
-from bench.results import Cell, Results, load
+from bench.plan import BASELINE, UsageError
+from bench.results import SUBJECT, Cell, Results, load
 
 
 class Change(NamedTuple):
@@ -39,12 +39,12 @@ def changes(a: Results, b: Results) -> list[Change]:
     """Of everything that is in both."""
     found = []
     later = {cell.name: cell for cell in b.table + b.sweep}
-    judged = set(a.rivals) | {"tiled"}
+    judged = {SUBJECT, *a.rivals} - {BASELINE, "python"}
     for cell in a.table + a.sweep:
-        other = later.get(cell.name)
-        for name in cell.timings if other else ():
-            if name in other.timings and name != CONTROL:
-                found.append(change(cell, other, name, name in judged - {BASELINE, "python"}))
+        if cell.name in later:
+            other = later[cell.name]
+            names = [name for name in cell.contestants if name in other.timings]
+            found += [change(cell, other, name, name in judged) for name in names]
     return found
 
 
@@ -58,25 +58,30 @@ def change(a: Cell, b: Cell, name: str, judged: bool) -> Change:
     return Change(a.name, name, before.median, after.median, time, relative, noise, said)
 
 
+def row(one: Change) -> list[str]:
+    relative = f"{times(one.relative)} [{ends(one.relative)}]" if one.relative else ""
+    said = {"faster": "▲ faster", "slower": "▼ slower", "equal": "=", "": ""}[one.verdict]
+    time = f"{times(one.time)} [{ends(one.time)}]"
+    return [
+        one.cell,
+        one.contestant,
+        duration(one.before),
+        duration(one.after),
+        time,
+        relative,
+        f"±{percent(one.noise - 1)}",
+        said,
+    ]
+
+
 def show(a: Path, b: Path) -> int:
     """Print both side by side; 1 if anything became slower beyond noise."""
     before, after = Results(load(a)), Results(load(b))
     found = changes(before, after)
     if not found:
-        raise Mistake(f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both")
-    words = {"faster": "▲ faster", "slower": "▼ slower", "equal": "=", "": ""}
-    print(
-        tabulate(
-            [
-                [one.cell, one.contestant, duration(one.before), duration(one.after), f"{times(one.time)} [{ends(one.time)}]"]
-                + [f"{times(one.relative)} [{ends(one.relative)}]" if one.relative else "", f"±{percent(one.noise - 1)}"]
-                + [words[one.verdict]]
-                for one in found
-            ],
-            ["cell", "variant", "A", "B", "A / B", "the same, to NumPy", "noise", ""],
-            disable_numparse=True,
-        )
-    )
+        raise UsageError(f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both")
+    header = ["cell", "variant", "A", "B", "A / B", "the same, to NumPy", "noise", ""]
+    print(tabulate([row(one) for one in found], header, disable_numparse=True))
     for name, results in ("A", before), ("B", after):
         report, cpu = results.report, results.document["machine_info"]["cpu"].get("brand_raw", "unknown CPU")
         print(f"\n{name}: {report['started']}, {cpu}, {report['plan']['threads']} threads, {report['passes']} passes", end="")

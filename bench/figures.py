@@ -3,6 +3,7 @@ kind of colour vision)."""
 
 import io
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -35,7 +36,7 @@ STYLES = {
     "oneDAL": Style("#b8a800", "h", (0, (4, 2)), "----"),
 }
 OTHER = Style("#999999", "d", "-", "")  # a variant that was added since
-SETTINGS = {
+SETTINGS: Any = {
     "font.size": 9,
     "axes.grid": True,
     "axes.grid.which": "major",
@@ -229,15 +230,15 @@ def overview(results: Results) -> Figure:
 
 def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
     """File name, what it shows, and how to draw it."""
-    found: dict[str, tuple[str, Picture]] = {"overview": ("Every cell: times as fast as NumPy", lambda: overview(results))}
     swept = {cell.problem for cell in results.sweep}
+    found: dict[str, tuple[str, Picture]] = {"overview": ("Every cell: times as fast as NumPy", partial(overview, results))}
     for problem in results.problems:
         if problem in swept:
-            found[f"{problem}-sweep"] = f"{problem}: speed against batch size", lambda p=problem: sweep(results, p)
+            found[f"{problem}-sweep"] = f"{problem}: speed against batch size", partial(sweep, results, problem)
         if results.ceilings:
-            found[f"{problem}-roofline"] = f"{problem}: what the machine allows", lambda p=problem: roofline(results, p)
-        found[f"{problem}-ratios"] = f"{problem}: times as fast as NumPy", lambda p=problem: bars(results, p)
-        found[f"{problem}-accuracy"] = f"{problem}: error beside speed", lambda p=problem: accuracy(results, p)
+            found[f"{problem}-roofline"] = f"{problem}: what the machine allows", partial(roofline, results, problem)
+        found[f"{problem}-ratios"] = f"{problem}: times as fast as NumPy", partial(bars, results, problem)
+        found[f"{problem}-accuracy"] = f"{problem}: error beside speed", partial(accuracy, results, problem)
     return found
 
 

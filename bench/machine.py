@@ -11,7 +11,6 @@ from typing import Any
 
 import numba
 import numpy as np
-
 from numba.extending import intrinsic
 from threadpoolctl import threadpool_info
 

@@ -1,4 +1,4 @@
-"""Writes the report into its directory: the JSON, a CSV, the figures, and one page that holds everything and fetches nothing."""
+"""Writes the report into its directory: the JSON, a CSV, the figures, and one page that holds all of it and fetches nothing."""
 
 import base64
 import csv
@@ -11,9 +11,13 @@ from tabulate import tabulate
 
 from bench import claims, figures
 from bench.intervals import interval
-from bench.plan import BASELINE, CONTROL, Mistake
+from bench.plan import BASELINE, CONTROL, UsageError
 from bench.results import SUBJECT, Results, document
 from bench.run import Records
+
+COLUMNS = ["part", "gradient", "data", "size", "order", "dtype", "contestant"]
+COLUMNS += ["passes", "seconds", "seconds_low", "seconds_high", "ratio_to_numpy", "ratio_low", "ratio_high", "verdict", "noise"]
+COLUMNS += ["gflop_per_second", "part_of_ceiling", "error_units", "error_rows"]
 
 
 def write(records: Records, directory: Path) -> str:
@@ -25,7 +29,7 @@ def write(records: Records, directory: Path) -> str:
         write_csv(results, directory / "results.csv")
         write_page(results, directory)
     except OSError as error:
-        raise Mistake(
+        raise UsageError(
             f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
         ) from None
     return "\n\n".join([table(results), "\n".join(claims.summary(results)), f"The report: {directory / 'index.html'}"])
@@ -50,23 +54,7 @@ def write_csv(results: Results, path: Path) -> None:
     """A line for each contestant of each cell, the sweep and the control included."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(
-            [
-                "part",
-                "gradient",
-                "data",
-                "size",
-                "order",
-                "dtype",
-                "contestant",
-                "passes",
-                "seconds",
-                "seconds_low",
-                "seconds_high",
-            ]
-            + ["ratio_to_numpy", "ratio_low", "ratio_high", "verdict", "noise", "gflop_per_second", "part_of_ceiling"]
-            + ["error_units", "error_rows"]
-        )
+        writer.writerow(COLUMNS)
         for cell in results.table + results.sweep:
             for name, timing in cell.timings.items():
                 time, ratio = timing.time, cell.ratio(name)

@@ -2,12 +2,11 @@
 
 import json
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from bench.peers import PEERS
-from bench.problems import DTYPES, PRESETS, PROBLEMS, SWEEP, Problem
+from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
 OURS = "kernels"  # the family of our own variants; a peer is a family of its own
 BASELINE, CONTROL = "numpy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
@@ -44,7 +43,7 @@ class Case(NamedTuple):
         return f"{self.problem}-{self.dtype}-{self.contestant.replace(' ', '_')}"
 
 
-class Mistake(Exception):
+class UsageError(Exception):
     """What a person typed cannot be done; the text says why and what can."""
 
 
@@ -67,7 +66,8 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()})
+        found: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+        return cls(**found)
 
     @property
     def table(self) -> list[Problem]:
@@ -117,7 +117,7 @@ class Plan:
         return cases
 
 
-def shuffled(items: Iterable, shuffle) -> list:
+def shuffled(items: Iterable[Any], shuffle: Callable[[list[Any]], None]) -> list[Any]:
     items = list(items)
     shuffle(items)
     return items

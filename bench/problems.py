@@ -25,7 +25,7 @@ class Problem:
     data: Callable[..., tuple[Array, Array]]
     shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
     interpreted: bool = False  # the loop in Python too: seconds a call on more than a few hundred samples
-    order: str = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
+    order: Any = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
     preset: str = "full"  # the smallest of PRESETS that it belongs to
 
     @property

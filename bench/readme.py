@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import claims
 from bench.page import table
-from bench.plan import Mistake
+from bench.plan import UsageError
 from bench.results import Results, load
 
 ROOT = Path(__file__).parent.parent
@@ -28,9 +28,10 @@ def block(results: Results) -> str:
             "",
             table(results, "github"),
             "",
-            "Median time of one call for the loss and the gradient, and NumPy's time divided by it: ▲ faster, ▼ slower, = no difference",
-            f"beyond the noise. CPU: {cpu}, {results.report['plan']['threads']} threads for all but `loop` and `python`, which use one; BLAS kernel",
-            f"{', '.join(kernels) or 'unknown'}. {', '.join(versions)}. {results.report['started'][:10]}, `{results.report['command']}`.",
+            "Median time of a call for loss and gradient, and NumPy's time divided by it: ▲ faster, ▼ slower, = no difference",
+            f"beyond the noise. CPU: {cpu}; {results.report['plan']['threads']} threads, of which `loop` and `python` use one;",
+            f"BLAS kernel {', '.join(kernels) or 'unknown'}; {', '.join(versions)}.",
+            f"{results.report['started'][:10]}, `{results.report['command']}`.",
         ]
     )
 
@@ -39,7 +40,7 @@ def refresh(directory: Path, readme: Path) -> None:
     begin, end = MARKS
     text = readme.read_text()
     if begin not in text or end not in text:
-        raise Mistake(f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand")
+        raise UsageError(f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand")
     new = f"{begin}\n{block(Results(load(directory)))}\n{end}"
     readme.write_text(re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL))
     shutil.copyfile(directory / "figures" / "overview.svg", readme.parent / FIGURE)
@@ -48,5 +49,5 @@ def refresh(directory: Path, readme: Path) -> None:
 if __name__ == "__main__":
     try:
         refresh(Path(sys.argv[1]), ROOT / "README.md")
-    except Mistake as mistake:
-        sys.exit(f"python -m bench.readme: {mistake}")
+    except UsageError as error:
+        sys.exit(f"python -m bench.readme: {error}")

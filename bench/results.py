@@ -1,8 +1,8 @@
 """From the timings of a run to pytest-benchmark's JSON, and from that JSON to everything that the report claims.
 
 The JSON has one benchmark for each contestant of each cell. Its statistics are over passes: `stats.data` are the medians of the
-passes, `extra_info.passes` the same by the number of the pass, so that ratios can be made pair by pair. Numbers of the whole run
-(ceilings, compile times, what it was measured on) stand under `report`, which pytest-benchmark ignores.
+passes, `extra_info.passes` the same by the number of the pass, so that ratios can be made pair by pair. Numbers of the whole
+run (ceilings, compile times, what it was measured on) stand under `report`, which pytest-benchmark ignores.
 """
 
 import json
@@ -21,7 +21,7 @@ from pytest_benchmark.utils import get_commit_info
 
 from bench.intervals import Interval, interval, ratio, spread, verdict
 from bench.peers import PEERS
-from bench.plan import BASELINE, CONTROL, Mistake, Plan
+from bench.plan import BASELINE, CONTROL, Plan, UsageError
 from bench.run import Records
 
 SUBJECT = "tiled"  # whose claims the summary makes
@@ -105,9 +105,9 @@ def load(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text())
         if "report" not in found:
-            raise Mistake(f"{file} was not written by `python -m bench`: make a report with it, and compare that")
+            raise UsageError(f"{file} was not written by `python -m bench`: make a report with it, and compare that")
     except (OSError, ValueError) as error:
-        raise Mistake(
+        raise UsageError(
             f"{path} holds no report that can be read ({error}): give the DIR of a `python -m bench --out DIR`"
         ) from None
     return found

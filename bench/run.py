@@ -17,13 +17,12 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.plan import Mistake, Plan
+from bench.plan import Plan, UsageError
 from kernels._compile import source_stamp
 
 ROOT = Path(__file__).parent.parent
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
 MATTERS = (*PINNED, "VECLIB", "GOTO", "NPY", "KMP", "GOMP", "XLA", "JAX", "TORCH", "ONEDNN", "DNNL", "MALLOC", "LD_PRELOAD")
-SLOW = 0.3  # seconds: such a call needs no warming up, and no second round in a pass
 
 
 class Records:
@@ -32,8 +31,8 @@ class Records:
     def __init__(self, directory: Path, plan: Plan, command: str) -> None:
         """Those of an unfinished run of the same plan on the same code are taken up; else they begin anew."""
         self.path, self.plan = directory / "timings.jsonl", plan
-        head = {"kind": "run", "command": command, "started": time.strftime("%Y-%m-%d %H:%M %Z"), "plan": plan.to_json()}
-        head |= {"source": source_stamp(), "environment": environment()}
+        head: dict[str, Any] = {"kind": "run", "command": command, "plan": plan.to_json(), "environment": environment()}
+        head |= {"source": source_stamp(), "started": time.strftime("%Y-%m-%d %H:%M %Z")}
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self.lines = list(self._read())
@@ -45,7 +44,7 @@ class Records:
                 self.path.write_text("")
                 self.add(head)
         except OSError as error:
-            raise Mistake(
+            raise UsageError(
                 f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
             ) from None
 
@@ -111,7 +110,8 @@ def run(records: Records) -> bool:
 
 def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -> None:
     spent: dict[str, float] = defaultdict(float)
-    medians, closed = {}, set()
+    medians: dict[str, float] = {}
+    closed = set()
     for line in records.lines:
         if line["kind"] == "passed":
             spent[line["case"]] += line["spent"]
@@ -124,8 +124,7 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
     bar.update(len(order) - len(cases))
     if not cases:
         return
-    slow = [id for id in cases if medians.get(id, 0) > SLOW]
-    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "slow": slow, "check": number == 1}
+    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": medians, "check": number == 1}
     with tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "bench.worker"]
         pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
@@ -141,10 +140,11 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             text=True,
         )
         try:
-            assert worker.stdin and worker.stdout
+            assert worker.stdin is not None
+            assert worker.stdout is not None
             print(json.dumps(task), file=worker.stdin, flush=True)
-            for line in worker.stdout:
-                told = json.loads(line)
+            for answer in worker.stdout:
+                told = json.loads(answer)
                 records.add(told)
                 if told["kind"] != "machine":
                     bar.update()
@@ -158,6 +158,6 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         done = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
         if not set(cases) <= done:
             complaints.seek(0)
-            raise Mistake(
+            raise UsageError(
                 f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}"
             )

@@ -29,7 +29,7 @@ class Pass:
         cases = {case.id: case for case in plan.order(self.task["pass"], self.task["family"])}
         config.stash[bench_kernels.CASES] = [cases[id] for id in self.task["cases"]]
         config.stash[bench_kernels.CHECKED] = plan.effort.checked if self.task["check"] else 0
-        config.stash[bench_kernels.SLOW] = set(self.task["slow"])
+        config.stash[bench_kernels.KNOWN] = self.task["known"]
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
