@@ -12,11 +12,14 @@ from tests.oracle import loss_and_gradient
 
 
 @lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
-def batch_and_gradient(problem: Problem, dtype: str) -> tuple[tuple[Any, ...], Any]:
-    """The batch, and its gradient by NumPy in float64."""
-    batch = problem.batch(dtype)
-    double = [part.astype(np.float64) if isinstance(part, np.ndarray) and part.dtype.kind == "f" else part for part in batch]
-    return batch, problem.module.VARIANTS["numpy"](*double, REG, None, False, True)[1]
+def batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
+    return problem.batch(dtype)
+
+
+@lru_cache(maxsize=1)
+def expected(problem: Problem) -> Any:
+    """The gradient by NumPy in float64, for both dtypes: what float32 loses of X is an eps too."""
+    return problem.module.VARIANTS["numpy"](*problem.batch("float64"), REG, None, False, True)[1]
 
 
 def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ...]) -> None:
@@ -24,10 +27,10 @@ def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ..
 
     Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down.
     """
-    expected = batch_and_gradient(problem, dtype)[1]
+    right = expected(problem)
     tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(problem.shape[0]))
-    size = max(np.abs(part).max() for part in expected)
-    for got, want, part in zip(gradient, expected, expected._fields, strict=True):
+    size = max(np.abs(part).max() for part in right)
+    for got, want, part in zip(gradient, right, right._fields, strict=True):
         off = np.abs(got - want).max() / size
         if not off <= tolerance:
             raise AssertionError(f"{problem} {dtype}: d{part} of {contestant} is off by {off:.2g} of the gradient's size")
@@ -51,7 +54,7 @@ def error(problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any
 
 def first(problem: Problem, dtype: str, rows: int) -> tuple[Any, ...]:
     """The first rows of a batch, laid out as all of it is."""
-    X, y, *parameters = batch_and_gradient(problem, dtype)[0]
+    X, y, *parameters = batch(problem, dtype)
     return np.array(X[:rows], order=problem.order), y[:rows], *parameters
 
 

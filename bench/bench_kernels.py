@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from bench.agreement import agree, batch_and_gradient, error, first
+from bench.agreement import agree, batch, error, first
 from bench.peers import PEERS
 from bench.plan import CONTROL, Case, Plan
 from bench.problems import DTYPES, REG, Problem
@@ -23,7 +23,7 @@ from kernels._compile import directories
 # What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the times of the last pass.
 CASES, CHECKED, KNOWN = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[dict[str, float]]()
 ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
-SLOW = 0.1  # seconds: such a call needs no warming up
+WARM, SLOW = 0.02, 0.1  # seconds: such a call needs no warming up; such a one no three rounds, for their median
 Call = Callable[[], tuple[float, Any]]
 
 
@@ -37,20 +37,19 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem, dtype: str, contestant: str) -> None:
     case, seconds = Case(problem, dtype, contestant), float(pytestconfig.getoption("benchmark_max_time"))
-    batch, _ = batch_and_gradient(problem, dtype)
-    start = time.perf_counter()
-    entries = cached()
-    call, first_call = prepared(case, batch)
+    arrays = batch(problem, dtype)
+    start, entries = time.perf_counter(), cached()
+    call, first_call = prepared(case, arrays)
     compiled = cached() > entries
     if call is None:
         pytest.skip(f"{contestant} has no such gradient")
     benchmark.group = f"{problem} {dtype}"
     once = pytestconfig.stash.get(KNOWN, {}).get(case.id)
-    if once is None or once < SLOW:
+    if once is None or once < WARM:
         agree(*case, call()[1])
     once = once or min(timeit.repeat(call, number=1, repeat=3))
     iterations = max(1, math.ceil(ROUND / once))
-    rounds = max(1, math.ceil(seconds / (iterations * once)))
+    rounds = max(3 if once < SLOW else 1, math.ceil(seconds / (iterations * once)))
     result = benchmark.pedantic(call, rounds=rounds, iterations=iterations)
     agree(*case, result[1])
     benchmark.extra_info.update(
@@ -69,17 +68,17 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
         benchmark.extra_info.update(error(problem, dtype, lambda part: prepared(case, part)[0], checked))
 
 
-def prepared(case: Case, batch: tuple[Any, ...]) -> tuple[Call | None, float]:
+def prepared(case: Case, arrays: tuple[Any, ...]) -> tuple[Call | None, float]:
     """What is to be timed, and how long it took to compile it or to load it from disk."""
     start = time.perf_counter()
     if case.contestant in PEERS:
-        call = PEERS[case.contestant].prepare(case.problem, batch, REG)
+        call = PEERS[case.contestant].prepare(case.problem, arrays, REG)
         if call is not None:
             call()
         return call, time.perf_counter() - start
     variant = case.problem.module.VARIANTS["tiled" if case.contestant == CONTROL else case.contestant]
     variant(*first(case.problem, case.dtype, 8), REG, None, True, True)  # the same types, and no work to speak of
-    return lambda: variant(*batch, REG, None, True, True), time.perf_counter() - start
+    return lambda: variant(*arrays, REG, None, True, True), time.perf_counter() - start
 
 
 def cached() -> int:

@@ -70,7 +70,9 @@ def legend(figure: Figure, contestants: Iterable[str], line: bool = False) -> No
 
 
 def plain(axis: Any) -> None:
-    """1, 10, 0.1 rather than powers, as long as that is short."""
+    """1, 10, 0.1 rather than powers; 2 and 5 too where there is room."""
+    low, high = axis.get_view_interval()
+    axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5) if high / low < 60 else (1,)))
     axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
     axis.set_minor_formatter(mpl.ticker.NullFormatter())
 
@@ -113,7 +115,7 @@ def roofline(results: Results, problem: str) -> Figure:
         x = np.geomspace(min(intensity) / 2, max(*intensity, peak / read) * 2, 200)
         ax.plot(x, np.minimum(peak, x * read) / 1e9, color="black", linewidth=1.5)
         ax.text(x[-1], peak / 1e9 * 1.1, f"{peak / 1e9:.0f} GFLOP/s", ha="right", va="bottom")
-        ax.text(x[2], x[2] * read / 1e9 * 1.25, f"{read / 1e9:.0f} GB/s", ha="left", va="bottom")
+        ax.annotate(f"{read / 1e9:.0f} GB/s", (x[0], x[0] * read / 1e9), (8, -8), textcoords="offset points", va="top")
         for cell in mine:
             for name in cell.contestants:
                 s, speed = style(name), cell.flop / cell.timings[name].time.median / 1e9
