@@ -106,7 +106,7 @@ def roofline(results: Results, problem: str) -> Figure:
     """Every variant in every cell under the two ceilings."""
     cells = [cell for cell in results.table if cell.problem == problem]
     sizes = list(dict.fromkeys((cell.data, cell.size) for cell in cells))
-    figure, axes = panels(len(dtypes(cells)), 4.9, 4.6 + 0.16 * len(sizes))
+    figure, axes = panels(len(dtypes(cells)), 4.9, 5.2 + 0.16 * len(sizes))
     read = results.ceilings["read"].median
     for ax, dtype in zip(axes, dtypes(cells), strict=True):
         peak = results.ceilings[dtype].median
@@ -132,6 +132,12 @@ def roofline(results: Results, problem: str) -> Figure:
     legend(figure, [name for name in results.contestants if any(name in cell.timings for cell in cells)])
     key(figure, sizes)
     return figure
+
+
+def numbered(ax: Axes, point: tuple[float, float], number: int) -> None:
+    """The number of the cell beside its point: odd ones to the right, even ones to the left, so that fewer overlap."""
+    side, align = (4, "left") if number % 2 else (-4, "right")
+    ax.annotate(str(number), point, (side, 0), textcoords="offset points", fontsize=7, va="center", ha=align)
 
 
 def key(figure: Figure, sizes: list[tuple[str, str]]) -> None:
@@ -191,10 +197,9 @@ def accuracy(results: Results, problem: str) -> Figure:
             for name in cell.contestants if cell.dtype == dtype else ():
                 found, error = cell.ratio(name), cell.timings[name].error
                 if found and error is not None:
-                    s, number = style(name), str(1 + sizes.index((cell.data, cell.size)))
-                    error = max(error, 0.01)
+                    s, error = style(name), max(error, 0.01)
                     ax.plot(found.median, error, marker=s.marker, color=s.color, linestyle="", markersize=5)
-                    ax.annotate(number, (found.median, error), (4, 0), textcoords="offset points", fontsize=7, va="center")
+                    numbered(ax, (found.median, error), 1 + sizes.index((cell.data, cell.size)))
         ax.set(xscale="log", yscale="log", xlabel="times as fast as NumPy", title=f"{problem}, {dtype}")
         ax.margins(0.08)
         plain(ax.xaxis)
