@@ -236,16 +236,21 @@ def overview(results: Results) -> Figure:
 
 
 def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
-    """File name, what it shows, and how to draw it."""
-    swept = {cell.problem for cell in results.sweep}
-    found: dict[str, tuple[str, Picture]] = {"overview": ("Every cell: times as fast as NumPy", partial(overview, results))}
+    """File name, what it shows, and how to draw it; of a run that was interrupted, what there is to draw."""
+    found: dict[str, tuple[str, Picture]] = {}
+    compared = {
+        cell.problem for cell in results.table if any(cell.ratio(name) for name in cell.contestants if name != BASELINE)
+    }
+    if compared:
+        found["overview"] = "Every cell: times as fast as NumPy", partial(overview, results)
     for problem in results.problems:
-        if problem in swept:
+        if any(cell.problem == problem for cell in results.sweep):
             found[f"{problem}-sweep"] = f"{problem}: speed against batch size", partial(sweep, results, problem)
-        if results.ceilings:
+        if any(cell.problem == problem for cell in results.table):
             found[f"{problem}-roofline"] = f"{problem}: what the machine allows", partial(roofline, results, problem)
-        found[f"{problem}-ratios"] = f"{problem}: times as fast as NumPy", partial(bars, results, problem)
-        found[f"{problem}-accuracy"] = f"{problem}: error beside speed", partial(accuracy, results, problem)
+        if problem in compared:
+            found[f"{problem}-ratios"] = f"{problem}: times as fast as NumPy", partial(bars, results, problem)
+            found[f"{problem}-accuracy"] = f"{problem}: error beside speed", partial(accuracy, results, problem)
     return found
 
 

@@ -202,11 +202,11 @@ class Results:
         self.typical = statistics.median(spreads) if spreads else 1.0
         for cell in cells.values():
             cell.typical = self.typical
-        self.ceilings = {key: interval(values) for key, values in self.report["ceilings"].items() if values}
+        self.ceilings = {key: interval(values) for key, values in self.report["ceilings"].items()}
 
     @property
     def problems(self) -> list[str]:
-        return list(dict.fromkeys(cell.problem for cell in self.table))
+        return list(dict.fromkeys(cell.problem for cell in self.table + self.sweep))
 
     @property
     def contestants(self) -> list[str]:
@@ -219,16 +219,13 @@ class Results:
     def rivals(self) -> list[str]:
         return [name for name in self.contestants if name != SUBJECT and name not in PEERS]
 
-    def ceiling(self, cell: Cell) -> float | None:
+    def ceiling(self, cell: Cell) -> float:
         """The seconds below which no gradient of this cell can stay whose data come from memory."""
-        if not self.ceilings:
-            return None
         return max(cell.flop / self.ceilings[cell.dtype].median, cell.bytes / self.ceilings["read"].median)
 
     def reached(self, cell: Cell, contestant: str) -> float | None:
         """The part of that ceiling that a contestant reaches."""
-        least = self.ceiling(cell)
-        return least / cell.timings[contestant].time.median if least and contestant in cell.timings else None
+        return self.ceiling(cell) / cell.timings[contestant].time.median if contestant in cell.timings else None
 
     def standing(self, cell: Cell, rivals: list[str]) -> str | None:
         """fastest where SUBJECT is faster than every rival, beaten where it is slower than one, else tied."""

@@ -94,6 +94,17 @@ def test_figures_are_written_in_both_formats(report):
     assert files == {f"{name}.{kind}" for name in names for kind in ("png", "svg")}
 
 
+@pytest.mark.parametrize("kept", [1, 2, 3, 20])
+@pytest.mark.parametrize("part", ["table", "sweep"])
+def test_whatever_an_interruption_leaves_is_a_report(tmp_path, kept, part):
+    records = reports.run(tmp_path, passes=1, problems=("softmax",), peers=())
+    passed = [line for line in records.of("passed") if (line["shape"][1] == 20) == (part == "sweep")]
+    records.lines = [*records.of("run"), *records.of("machine"), *passed[:kept]]
+    assert "Medians over 1 pass in shuffled order. The run was interrupted" in page.write(records, tmp_path)
+    found = {cell["contestant"] for cell in cells_of((tmp_path / "index.html").read_text())}
+    assert found == ({line["contestant"] for line in passed[:kept]} - {CONTROL} if part == "table" else set())
+
+
 def test_crossings_lie_between_the_batches(tmp_path):
     records = reports.run(tmp_path)
     for line in records.lines:
