@@ -13,7 +13,7 @@ from bench.peers import PEERS
 from bench.plan import BASELINE, Plan, UsageError
 from bench.problems import DTYPES, PROBLEMS
 from bench.run import Records, run
-from kernels._tiles import cpus
+from kernels._threads import cpus
 
 
 def parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ import numpy as np
 from numba.extending import intrinsic
 from threadpoolctl import threadpool_info
 
-from kernels import _tiles
+from kernels import _threads
 from kernels._blocks import INTP, VECTOR_BYTES, _Emit
 
 READ_BYTES = 2**29  # far more than any L3 cache that one process gets
@@ -27,9 +27,9 @@ def describe() -> dict[str, Any]:
     blas = max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
     return {
         "versions": {name: found for name in PACKAGES if (found := installed(name))} | {"Python": platform.python_version()},
-        "cpus_allowed": _tiles.cpus(),
+        "cpus_allowed": _threads.cpus(),
         "caches": caches(),
-        "threads": {"NumPy's BLAS": blas, "tiled": _tiles.default_threads(), "loop": 1, "python": 1},
+        "threads": {"NumPy's BLAS": blas, "tiled": _threads.default_threads(), "loop": 1, "python": 1},
         "pools": pools,
     }
 
