@@ -54,7 +54,7 @@ def summary(results: Results) -> list[str]:
     """What one can say aloud."""
     said = [against_rivals(results)]
     said += [against(results, peer) for peer in results.contestants if peer in PEERS]
-    said += [of_ceilings(results), of_noise(results), of_passes(results)]
+    said += [of_ceilings(results), of_noise(results), of_others(results), of_passes(results)]
     return [sentence for sentence in said if sentence]
 
 
@@ -112,6 +112,17 @@ def of_noise(results: Results) -> str:
         f"Noise of this run: {SUBJECT}, timed twice in each pass, differs from itself by {percent(results.typical - 1)} in the "
         f"middle cell, {percent(widest)} in the worst; the interval holds 1 in {holds} of {count(len(found), 'cell')}. "
         "No difference within the noise is called a win."
+    )
+
+
+def of_others(results: Results) -> str:
+    """Only where it is worth a doubt."""
+    part = results.report["others"]
+    if part is None or not part > 0.05:
+        return ""
+    return (
+        f"Other processes took {percent(part)} of the CPUs while this was measured: whatever runs on several threads, "
+        "peers above all, comes out too slow. Measure again on a quiet machine."
     )
 
 

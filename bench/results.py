@@ -59,7 +59,8 @@ def document(records: Records) -> dict[str, Any]:
                 "stats": stats.as_dict() | {"data": stats.data, "iterations": max(line["iterations"] for line in lines)},
             }
         )
-    machines, peers = records.of("machine"), {name: PEERS[name].version() for name in plan.peers}
+    machines, others = records.of("machine"), records.of("others")
+    peers = {name: PEERS[name].version() for name in plan.peers}
     return {
         "machine_info": pytest_benchmark_generate_machine_info(),
         "commit_info": get_commit_info(),
@@ -76,6 +77,7 @@ def document(records: Records) -> dict[str, Any]:
             if machines
             else {},
             "peers": peers,
+            "others": sum(line["seconds"] for line in others) / sum(line["of"] for line in others) if others else None,
             "ceilings": {key: [line["ceilings"][key] for line in machines] for key in ("read", "float64", "float32")},
             "first_function": [line["first_function"] for line in machines],
             "first_calls": first_calls(records.of("passed")),

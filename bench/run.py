@@ -79,13 +79,24 @@ def environment() -> dict[str, str]:
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(MATTERS)}
 
 
+def used_by_others() -> float | None:
+    """Seconds of the CPUs that went to anything but this run and its workers, as Linux counts them; None elsewhere."""
+    if not Path("/proc/stat").exists():
+        return None
+    user, nice, system, _, _, interrupts, soft, stolen, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+
+
 def run(records: Records) -> bool:
     """Measure what is still to be measured; True if it came to its end, False if somebody pressed Ctrl-C."""
     plan, begun = records.plan, time.monotonic()
     effort = plan.effort
     longest = 0.0
     with tqdm(
-        total=effort.passes * sum(len(plan.order(1, family)) for family in plan.families), unit="timing", smoothing=0.05
+        total=effort.passes * sum(len(plan.order(1, family)) for family in plan.families),
+        unit="timing",
+        smoothing=0.05,
+        mininterval=1,
     ) as bar:
         try:
             for number in range(1, effort.passes + 1):
@@ -125,6 +136,7 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
     if not cases:
         return
     task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": medians, "check": number == 1}
+    begun, before = time.monotonic(), used_by_others()
     with tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "bench.worker"]
         pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
@@ -155,6 +167,9 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             raise
         finally:
             worker.wait()
+        after, elapsed = used_by_others(), time.monotonic() - begun
+        if before is not None and after is not None:
+            records.add({"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)})
         done = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
         if not set(cases) <= done:
             complaints.seek(0)
