@@ -9,7 +9,9 @@ NumPy's. `python -m bench` runs this file too, pass by pass, see `run`.
 import math
 import time
 import timeit
+from collections import Counter
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import pytest
@@ -23,7 +25,7 @@ from kernels._compile import directories
 # What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the times of the last pass.
 CASES, CHECKED, KNOWN = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[dict[str, float]]()
 ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
-WARM, SLOW = 0.02, 0.1  # seconds: such a call needs no warming up; such a one no three rounds, for their median
+WARM = 0.02  # seconds: a longer call needs no warming up
 Call = Callable[[], tuple[float, Any]]
 
 
@@ -32,19 +34,25 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if cases is None:
         problems = Plan("default", (), DTYPES, (), (), 1, 0).table
         cases = [Case(problem, dtype, v) for problem in problems for dtype in DTYPES for v in problem.variants]
-    metafunc.parametrize(("problem", "dtype", "contestant"), cases, ids=[case.id for case in cases])
+    visits: Counter[str] = Counter()
+    ids = []
+    for case in cases:
+        visits[case.id] += 1
+        ids.append(case.id if visits[case.id] == 1 else f"{case.id}-{visits[case.id]}")
+    metafunc.parametrize(("problem", "dtype", "contestant"), cases, ids=ids)
 
 
 def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem, dtype: str, contestant: str) -> None:
-    case, seconds = Case(problem, dtype, contestant), float(pytestconfig.getoption("benchmark_max_time"))
-    arrays = batch(problem, dtype)
+    case, known = Case(problem, dtype, contestant), pytestconfig.stash.get(KNOWN, {})
+    arrays, calls = cell(problem, dtype)
     start, entries = time.perf_counter(), cached()
-    call, first_call = prepared(case, arrays)
-    compiled = cached() > entries
+    if contestant not in calls:
+        calls[contestant] = prepared(case, arrays)
+    first_call, compiled, call = time.perf_counter() - start, cached() > entries, calls[contestant]
     if call is None:
         pytest.skip(f"{contestant} has no such gradient")
     benchmark.group = f"{problem} {dtype}"
-    once = pytestconfig.stash.get(KNOWN, {}).get(case.id)
+    start, once = time.perf_counter(), known.get(case.id)
     if once is None or once < WARM:
         called = time.perf_counter()
         result = call()
@@ -53,10 +61,11 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
     if once < WARM:
         once = min(once, *timeit.repeat(call, number=1, repeat=3))
     iterations = max(1, math.ceil(ROUND / once))
-    rounds = max(3 if once < SLOW else 1, math.ceil(seconds / (iterations * once)))
+    rounds = max(1, math.ceil(float(pytestconfig.getoption("benchmark_max_time")) / (iterations * once)))
     result = benchmark.pedantic(call, rounds=rounds, iterations=iterations)
     agree(*case, result[1])
     benchmark.extra_info.update(
+        case=case.id,
         problem=problem.name,
         data=problem.data.__name__,
         size=problem.size,
@@ -69,20 +78,25 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
         spent=time.perf_counter() - start,
     )
     if checked := pytestconfig.stash.get(CHECKED, 0):
-        benchmark.extra_info.update(error(problem, dtype, lambda part: prepared(case, part)[0], checked))
+        benchmark.extra_info.update(error(problem, dtype, lambda part: prepared(case, part), checked))
 
 
-def prepared(case: Case, arrays: tuple[Any, ...]) -> tuple[Call | None, float]:
-    """What is to be timed, and how long it took to compile it or to load it from disk."""
-    start = time.perf_counter()
+@lru_cache(maxsize=1)
+def cell(problem: Problem, dtype: str) -> tuple[tuple[Any, ...], dict[str, Call | None]]:
+    """What all contestants are called with, and the calls that were prepared for it."""
+    return batch(problem, dtype), {}
+
+
+def prepared(case: Case, arrays: tuple[Any, ...]) -> Call | None:
+    """What is to be timed, compiled or loaded from disk."""
     if case.contestant in PEERS:
         call = PEERS[case.contestant].prepare(case.problem, arrays, REG)
         if call is not None:
             call()
-        return call, time.perf_counter() - start
+        return call
     variant = case.problem.module.VARIANTS["tiled" if case.contestant == CONTROL else case.contestant]
     variant(*first(case.problem, case.dtype, 8), REG, None, True, True)  # the same types, and no work to speak of
-    return lambda: variant(*arrays, REG, None, True, True), time.perf_counter() - start
+    return lambda: variant(*arrays, REG, None, True, True)
 
 
 def cached() -> int:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
 OURS = "kernels"  # the family of our own variants; a peer is a family of its own
+VISITS = 3  # in one pass to a cell, each contestant in turn: its time in the pass is the median, not what one moment gives
 BASELINE, CONTROL = "numpy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
 
 
@@ -105,7 +106,10 @@ class Plan:
         return [Case(*cell, contestant) for cell in self.cells(family) for contestant in self.contestants(cell[0], family)]
 
     def order(self, number: int, family: str) -> list[Case]:
-        """The cases of one pass, shuffled: cells that share their data stay together, so do the contestants of a cell."""
+        """The cases of one pass, shuffled: cells that share their data stay together, so do the contestants of a cell.
+
+        Each is there VISITS times; in the first pass, which compiles, once.
+        """
         shuffle = random.Random(f"{self.seed} {number} {family}").shuffle
         groups: dict[object, list[tuple[Problem, str]]] = {}
         for problem, dtype in self.cells(family):
@@ -113,7 +117,8 @@ class Plan:
         cases = []
         for group in shuffled(groups.values(), shuffle):
             for problem, dtype in shuffled(group, shuffle):
-                cases += [Case(problem, dtype, c) for c in shuffled(self.contestants(problem, family), shuffle)]
+                for _ in range(VISITS if number > 1 else 1):
+                    cases += [Case(problem, dtype, c) for c in shuffled(self.contestants(problem, family), shuffle)]
         return cases
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from kernels._compile import source_stamp
 
 ROOT = Path(__file__).parent.parent
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
+SLOW = 0.1  # seconds: such a call is visited once in a pass
 MATTERS = (*PINNED, "VECLIB", "GOTO", "NPY", "KMP", "GOMP", "XLA", "JAX", "TORCH", "ONEDNN", "DNNL", "MALLOC", "LD_PRELOAD")
 
 
@@ -93,7 +94,7 @@ def run(records: Records) -> bool:
     effort = plan.effort
     longest = 0.0
     with tqdm(
-        total=effort.passes * sum(len(plan.order(1, family)) for family in plan.families),
+        total=sum(len(plan.order(number + 1, family)) for number in range(effort.passes) for family in plan.families),
         unit="timing",
         smoothing=0.05,
         mininterval=1,
@@ -121,21 +122,25 @@ def run(records: Records) -> bool:
 
 def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -> None:
     spent: dict[str, float] = defaultdict(float)
-    medians: dict[str, float] = {}
-    closed = set()
+    known: dict[str, float] = {}
+    closed, done = set(), Counter[str]()
     for line in records.lines:
         if line["kind"] == "passed":
             spent[line["case"]] += line["spent"]
-            medians[line["case"]] = line["median"]
-        if line["kind"] in ("skipped", "failed") or (line["kind"] == "passed" and line["pass"] == number):
+            known[line["case"]] = line["median"]
+            done[line["case"]] += line["pass"] == number
+        if line["kind"] in ("skipped", "failed"):
             closed.add(line["case"])
     closed |= {case for case, seconds in spent.items() if seconds > plan.effort.allowance}
-    order = [case.id for case in plan.order(number, family)]
-    cases = [id for id in order if id not in closed]
+    order, cases, visits = [case.id for case in plan.order(number, family)], [], Counter[str]()
+    for id in order:
+        visits[id] += 1
+        if id not in closed and visits[id] > done[id] and (visits[id] == 1 or known.get(id, 0) < SLOW):
+            cases.append(id)
     bar.update(len(order) - len(cases))
     if not cases:
         return
-    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": medians, "check": number == 1}
+    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": known, "check": number == 1}
     begun, before = time.monotonic(), used_by_others()
     with tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "bench.worker"]
@@ -170,8 +175,8 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         after, elapsed = used_by_others(), time.monotonic() - begun
         if before is not None and after is not None:
             records.add({"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)})
-        done = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
-        if not set(cases) <= done:
+        answered = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
+        if not set(cases) <= answered:
             complaints.seek(0)
             raise UsageError(
                 f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}"

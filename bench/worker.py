@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench import bench_kernels
-from bench.plan import OURS, Plan
+from bench.plan import OURS, VISITS, Case, Plan
 
 ROOT = Path(__file__).parent.parent
 
@@ -35,11 +35,11 @@ class Pass:
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
         report = yield
         if call.when == "call" or not report.passed:
-            told = {"kind": report.outcome, "case": item.callspec.id}
+            told = {"kind": report.outcome, "case": Case(**item.callspec.params).id}
             if report.passed:
                 fixture = item.funcargs["benchmark"]
                 told |= fixture.extra_info | {"median": fixture.stats.stats.median}
-                told |= {"rounds": fixture.stats.stats.rounds, "iterations": fixture.stats.iterations}
+                told |= {"iterations": fixture.stats.iterations}
             else:
                 told["why"] = report.longrepr[2] if report.skipped else call.excinfo.exconly()
             self.tell(told)
@@ -61,7 +61,7 @@ def main() -> int:
         started = machine.start()
         tell({"kind": "machine", "first_function": started, "ceilings": machine.ceilings(threads)} | machine.describe())
     options = ["--benchmark-only", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT)]
-    seconds = Plan.from_json(task["plan"]).effort.seconds
+    seconds = Plan.from_json(task["plan"]).effort.seconds / VISITS
     return pytest.main([bench_kernels.__file__, *options, f"--benchmark-max-time={seconds}"], [Pass(task, tell)])
 
 
