@@ -108,7 +108,7 @@ class Plan:
     def order(self, number: int, family: str) -> list[Case]:
         """The cases of one pass, shuffled: cells that share their data stay together, so do the contestants of a cell.
 
-        Each is there VISITS times; in the first pass, which compiles, once.
+        Each is there VISITS times; those of the sweep, and all in the first pass, which compiles, once.
         """
         shuffle = random.Random(f"{self.seed} {number} {family}").shuffle
         groups: dict[object, list[tuple[Problem, str]]] = {}
@@ -117,7 +117,7 @@ class Plan:
         cases = []
         for group in shuffled(groups.values(), shuffle):
             for problem, dtype in shuffled(group, shuffle):
-                for _ in range(VISITS if number > 1 else 1):
+                for _ in range(1 if number == 1 or problem in self.sweep else VISITS):
                     cases += [Case(problem, dtype, c) for c in shuffled(self.contestants(problem, family), shuffle)]
         return cases
 
