@@ -1,7 +1,7 @@
-# make bench   the environment, the benchmark on real data, the report
+# make bench   the environment, the benchmark on real data, the report in .bench/index.html
 # make test    the environment, every test
 # make examples  every script of examples/, the pictures into PICTURES
-# make check   lint and types;   make readme   bench, and its table into README.md
+# make check   lint and types;   make readme   bench, and its table and figure into README.md
 
 PYTHON ?= python3
 python = .venv/bin/python
@@ -9,12 +9,10 @@ python = .venv/bin/python
 .PHONY: bench examples test check readme clean
 
 bench: .venv/bench.installed
-	@mkdir -p .bench
-	$(python) -m pytest bench --benchmark-only --benchmark-quiet --benchmark-json=.bench/benchmark.json -v
-	@$(python) -m bench.report .bench/benchmark.json
+	$(python) -m bench
 
 readme: bench
-	$(python) -m bench.report .bench/benchmark.json --into README.md
+	$(python) -m bench.readme .bench
 
 PICTURES ?= .examples
 examples: .venv/examples.installed

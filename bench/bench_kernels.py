@@ -1,22 +1,104 @@
-"""pytest-benchmark over the table: one test for each problem, size, dtype and variant.
+"""pytest-benchmark over the table: one test for each problem, size, dtype and contestant.
 
     pytest bench --benchmark-only --benchmark-json=results.json
 
-What is timed is the variant itself, on arrays that were already checked, after it was compiled.
+Timed is the call for loss and gradient, on arrays that were already checked, after it was compiled and its result compared with
+NumPy's. `python -m bench` runs this file too, pass by pass, see `run`.
 """
+
+import math
+import time
+import timeit
+from collections import Counter
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
 
 import pytest
 
-from bench.problems import DTYPES, PROBLEMS, REG, Problem, agreed_batch
+from bench.agreement import agree, batch, error, first
+from bench.peers import PEERS
+from bench.plan import CONTROL, Case, Plan
+from bench.problems import DTYPES, REG, Problem
+from kernels._compile import directories
 
-CASES = [(problem, dtype, variant) for problem in PROBLEMS for dtype in DTYPES for variant in problem.variants]
+# What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the times of the last pass.
+CASES, CHECKED, KNOWN = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[dict[str, float]]()
+ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
+WARM = 0.02  # seconds: a longer call needs no warming up
+Call = Callable[[], tuple[float, Any]]
 
 
-@pytest.mark.parametrize(("problem", "dtype", "variant"), CASES, ids=["-".join(map(str, case)) for case in CASES])
-def test_gradient(benchmark, problem: Problem, dtype: str, variant: str) -> None:
-    batch = agreed_batch(problem, dtype)
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    cases = metafunc.config.stash.get(CASES, None)
+    if cases is None:
+        problems = Plan("default", (), DTYPES, (), (), 1, 0).table
+        cases = [Case(problem, dtype, v) for problem in problems for dtype in DTYPES for v in problem.variants]
+    visits: Counter[str] = Counter()
+    ids = []
+    for case in cases:
+        visits[case.id] += 1
+        ids.append(case.id if visits[case.id] == 1 else f"{case.id}-{visits[case.id]}")
+    metafunc.parametrize(("problem", "dtype", "contestant"), cases, ids=ids)
+
+
+def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem, dtype: str, contestant: str) -> None:
+    case, known = Case(problem, dtype, contestant), pytestconfig.stash.get(KNOWN, {})
+    arrays, calls = cell(problem, dtype)
+    start, entries = time.perf_counter(), cached()
+    if contestant not in calls:
+        calls[contestant] = prepared(case, arrays)
+    first_call, compiled, call = time.perf_counter() - start, cached() > entries, calls[contestant]
+    if call is None:
+        pytest.skip(f"{contestant} has no such gradient")
     benchmark.group = f"{problem} {dtype}"
+    start, once = time.perf_counter(), known.get(case.id)
+    if once is None or once < WARM:
+        called = time.perf_counter()
+        result = call()
+        once = once or time.perf_counter() - called
+        agree(*case, result[1])
+    if case.id not in known and once < WARM:
+        once = min(once, *timeit.repeat(call, number=1, repeat=3))
+    iterations = max(1, math.ceil(ROUND / once))
+    rounds = max(1, math.ceil(float(pytestconfig.getoption("benchmark_max_time")) / (iterations * once)))
+    result = benchmark.pedantic(call, rounds=rounds, iterations=iterations)
+    agree(*case, result[1])
     benchmark.extra_info.update(
-        problem=problem.name, data=problem.data.__name__, size=problem.size, dtype=dtype, variant=variant
+        case=case.id,
+        problem=problem.name,
+        data=problem.data.__name__,
+        size=problem.size,
+        shape=problem.shape,
+        order=problem.order,
+        dtype=dtype,
+        contestant=contestant,
+        first_call=first_call,
+        compiled=compiled,
+        spent=time.perf_counter() - start,
     )
-    benchmark(problem.module.VARIANTS[variant], *batch, REG, None, False, True)
+    if checked := pytestconfig.stash.get(CHECKED, 0):
+        benchmark.extra_info.update(error(problem, dtype, lambda part: prepared(case, part), checked))
+
+
+@lru_cache(maxsize=1)
+def cell(problem: Problem, dtype: str) -> tuple[tuple[Any, ...], dict[str, Call | None]]:
+    """What all contestants are called with, and the calls that were prepared for it."""
+    return batch(problem, dtype), {}
+
+
+def prepared(case: Case, arrays: tuple[Any, ...]) -> Call | None:
+    """What is to be timed, compiled or loaded from disk."""
+    if case.contestant in PEERS:
+        call = PEERS[case.contestant].prepare(case.problem, arrays, REG)
+        if call is not None:
+            call()
+        return call
+    variant = case.problem.module.VARIANTS["tiled" if case.contestant == CONTROL else case.contestant]
+    variant(*first(case.problem, case.dtype, 8), REG, None, True, True)  # the same types, and no work to speak of
+    return lambda: variant(*arrays, REG, None, True, True)
+
+
+def cached() -> int:
+    """How many compiled functions are kept on disk: more after a call that compiled."""
+    return sum(len(list(directory.glob("*.nbc"))) for directory in directories())

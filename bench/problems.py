@@ -25,7 +25,7 @@ class Problem:
     data: Callable[..., tuple[Array, Array]]
     shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
     interpreted: bool = False  # the loop in Python too: seconds a call on more than a few hundred samples
-    order: str = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
+    order: Any = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
     preset: str = "full"  # the smallest of PRESETS that it belongs to
 
     @property
@@ -97,9 +97,13 @@ def mnist(*_: int) -> tuple[Array, Array]:
 
 def synthetic(N: int, D: int, *layers: int) -> tuple[Array, Array]:
     """Standard normal features, random labels: classes 0..K-1, or -1 and +1 where there are none."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((N, D))
-    return X, rng.integers(0, layers[-1], N) if layers else rng.choice([-1, 1], N)
+    rng = np.random.default_rng(1)
+    return features(N, D), rng.integers(0, layers[-1], N) if layers else rng.choice([-1, 1], N)
+
+
+@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
+def features(N: int, D: int) -> Array:
+    return np.random.default_rng(0).standard_normal((N, D))
 
 
 def standardised(X: Array) -> Array:
@@ -148,22 +152,9 @@ PROBLEMS = [
     Problem(two_layer, synthetic, (60_000, 784, 128, 10)),
 ]
 
-
-@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
-def agreed_batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
-    """The batch, once every variant is compiled for it and has given the same gradient as NumPy in float64.
-
-    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down.
-    This is a guard against timing a wrong result; the proof, with strict bounds, is in tests/.
-    """
-    batch = problem.batch(dtype)
-    double = [part.astype(np.float64) if isinstance(part, np.ndarray) and part.dtype.kind == "f" else part for part in batch]
-    _, expected = problem.module.VARIANTS["numpy"](*double, REG, None, False, True)
-    tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(len(batch[0])))
-    for variant in problem.variants:
-        _, gradient = problem.module.VARIANTS[variant](*batch, REG, None, False, True)
-        for got, want, part in zip(gradient, expected, gradient._fields, strict=True):
-            error = np.abs(got - want).max() / max(np.abs(parts).max() for parts in expected)
-            if not error <= tolerance:
-                raise AssertionError(f"{problem} {dtype}: d{part} of {variant} is off by {error:.2g} of the gradient's size")
-    return batch
+# The same problem in batches of 10 to a million: where do the variants overtake each other?
+SWEEP = [
+    Problem(module, synthetic, (10**power, *widths))
+    for module, widths in ((softmax, (20, 5)), (logistic, (20,)), (linear, (20,)), (two_layer, (20, 16, 5)))
+    for power in range(1, 7)
+]

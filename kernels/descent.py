@@ -296,7 +296,7 @@ class Descent:
         self.iterate = loop(self.loss_and_gradient)
         small = len(batch[0]) * sum(p.size for p in self.parameters) <= SMALL
         if small and self.batches.whole and plan.variant == "tiled" and not config.DISABLE_JIT:
-            self.iterate = model.loop[batch[0].dtype]
+            self.iterate = model.loop[batch[0].itemsize]
         # With batches the first epoch may be all growth: so compare with what was before it.
         self.first = max([*past[:1], *([] if self.batches.whole else [self.loss()])], default=math.nan)
         self.watch = watch_from(self.first)

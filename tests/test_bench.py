@@ -1,52 +1,131 @@
-"""The benchmark measures what it says, refuses to time a wrong result, and its report can be read."""
+"""The benchmark measures what it says, times no wrong result, can be interrupted, and answers mistakes in a sentence."""
 
+import itertools
 import json
+import os
+import random
+import signal
 import subprocess
 import sys
+import time
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
+import reports
 
-from bench import problems, report
-from kernels import linear, softmax
+from bench import __main__ as command_line
+from bench import agreement, machine, problems
+from bench.peers import PEERS
+from bench.plan import CONTROL, VISITS, Plan
+from bench.results import load
+from kernels import softmax
 
 ROOT = Path(__file__).parent.parent
+SMALL = [sys.executable, "-m", "bench", "--quick", "--problems", "linear", "--dtypes", "float64", "--peers"]
 
 
-def test_one_command_measures_and_reports(tmp_path):
-    saved = tmp_path / "results.json"
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-k", "spiral", "--benchmark-only", f"--benchmark-json={saved}"]
-    done = subprocess.run(
-        [*command, "--benchmark-max-time=0.01", "--benchmark-min-rounds=1"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def lines_of(directory):
+    return [json.loads(line) for line in (directory / "timings.jsonl").read_text().splitlines()]
+
+
+def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
+    command = [*SMALL, "--out", str(tmp_path)]
+    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    file, deadline = tmp_path / "timings.jsonl", time.monotonic() + 120
+    while not (file.exists() and file.read_text().count('"passed"') >= 3):
+        assert begun.poll() is None, begun.communicate()[1]
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.killpg(begun.pid, signal.SIGINT)  # as a terminal does
+    complaints = begun.communicate()[1]
+    assert begun.returncode == 130, complaints
+    assert "Interrupted: the report is of what was done" in complaints
+    before = lines_of(tmp_path)
+    found = load(tmp_path)
+    assert len(found["benchmarks"]) == len({line["case"] for line in before if line["kind"] == "passed"})
+    assert "The run was interrupted" in (tmp_path / "index.html").read_text()
+
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert "holds an unfinished run of the same" in again.stderr
+    after, found = lines_of(tmp_path), load(tmp_path)
+    assert after[: len(before)] == before  # nothing was measured twice
+    passed = Counter((line["case"], line["pass"]) for line in after if line["kind"] == "passed")
+    assert all(visits == (1 if number == 1 else VISITS) for (_, number), visits in passed.items())
+    assert found["report"]["finished"]
+    contestants = {one["extra_info"]["contestant"] for one in found["benchmarks"]}
+    assert contestants == {"python", "numpy", "loop", "tiled", CONTROL}
+    assert all(one["extra_info"]["error"] < 1000 for one in found["benchmarks"])
+    assert "1503×5" in again.stdout
+    assert "tiled is " in again.stdout
+
+
+def test_pytest_alone_runs_the_table():
+    """With pytest-benchmark's own options, and no report."""
+    command = [sys.executable, "-m", "pytest", "bench", "-q", "-k", "spiral and float32", "--benchmark-only"]
+    done = subprocess.run([*command, "--benchmark-max-time=0.01"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    header, table = report.rows(json.loads(saved.read_text()))
-    assert header == ["gradient", "data", "size", "dtype", *softmax.VARIANTS]
-    assert [row[:4] for row in table] == [["softmax", "spiral", "300×2×3", dtype] for dtype in problems.DTYPES]
-    assert all(cell for row in table for cell in row)
-
-    readme = tmp_path / "README.md"
-    readme.write_text("above\n{}\nold\n{}\nbelow\n".format(*report.MARKS))
-    for arguments, where in ([], None), (["--into", str(readme)], readme):
-        done = subprocess.run(
-            [sys.executable, "-m", "bench.report", str(saved), *arguments], cwd=ROOT, capture_output=True, text=True, check=True
-        )
-        text = where.read_text() if where else done.stdout
-        for expected in "300×2×3", "CPU: ", "Threads: NumPy's BLAS", "numba ":
-            assert expected in text
-    assert text.startswith("above\n")
-    assert text.endswith("\nbelow\n")
-    assert "old" not in text
+    assert f"{len(softmax.VARIANTS)} passed" in done.stdout
 
 
-def test_losses_are_shown_as_plainly_as_wins():
-    times = {"numpy": 1e-3, "loop": 4e-3, "tiled": 2.5e-4}
-    assert [report.cell(times, variant) for variant in ("python", *times)] == ["", "1 ms", "4 ms (0.25×)", "250 µs (4×)"]
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--problems", "sofmax"],
+            "--problems sofmax: there is no such thing; choose from softmax, logistic, ",
+        ),
+        (["--dtypes", "float16"], "--dtypes float16: there is no such thing; choose from float64, float32"),
+        (["--variants", "fast"], "--variants fast: there is no such thing; choose from python, numpy, loop, tiled"),
+        (["--peers", "TensorFlow"], "--peers TensorFlow: there is no such thing; choose from scikit-learn, "),
+        (
+            ["--peers", "oneDAL"],
+            "--peers oneDAL: it is not installed; install it (pip install scikit-learn-intelex)",
+        ),
+        (["--threads", "0"], "--threads 0: this process may use "),
+        (["--threads", "4096"], "--threads 4096: this process may use "),
+        (["compare", "nowhere", "nowhere"], "nowhere holds no report that can be read"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(monkeypatch, capsys, arguments, sentence):
+    monkeypatch.setitem(PEERS, "oneDAL", type(PEERS["oneDAL"])("a_module_that_is_not_there", "scikit-learn-intelex", None))
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    assert command_line.main() == 2
+    assert capsys.readouterr().err.startswith(f"python -m bench: {sentence}")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_directory_that_cannot_be_written(monkeypatch, capsys, tmp_path, inside):
+    """Something else is in the way; permissions would not stop root."""
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "below" if inside else tmp_path / "file"
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--out", str(out)])
+    assert command_line.main() == 2
+    assert f"--out {out}: cannot write there" in capsys.readouterr().err
+
+
+def test_each_pass_is_shuffled_in_its_own_way_and_can_be_repeated():
+    plan = reports.plan(preset="default", dtypes=problems.DTYPES)
+    whole = plan.in_order("kernels")
+    orders = [plan.order(number, "kernels") for number in range(2, 6)]
+    assert sorted(case.id for case in plan.order(1, "kernels")) == sorted(case.id for case in whole)
+    for order in orders:
+        assert Counter(order) == dict.fromkeys(whole, VISITS)
+        cells = [case[:2] for case in order]
+        assert len(list(itertools.groupby(cells))) == len(set(cells))  # a cell's contestants together
+    assert len({tuple(order) for order in orders}) == len(orders)
+    assert Plan.from_json(plan.to_json()).order(3, "kernels") == orders[1]
+    assert all((case.problem, case.dtype, CONTROL) in orders[0] for case in whole if case.problem in plan.table)
+
+
+def test_variants_and_problems_can_be_chosen():
+    plan = reports.plan(problems=("linear-synthetic-100000x1000",), variants=("numpy", "tiled"))
+    assert [str(problem) for problem in plan.table] == ["linear-synthetic-100000x1000"]  # though not in this preset
+    assert plan.contestants(plan.table[0]) == ["numpy", "tiled", CONTROL]
+    assert {problem.name for problem in plan.sweep} == {"linear"}
+    assert plan.contestants(plan.sweep[0], "scikit-learn") == []
 
 
 @pytest.mark.parametrize("problem", [p for p in problems.PROBLEMS if p.shape[0] <= 5000], ids=str)
@@ -55,6 +134,7 @@ def test_the_table_holds_what_it_says(problem, dtype):
     X, y, *parameters = problem.batch(dtype)
     assert X.dtype == dtype
     assert len(y) == len(X) == problem.shape[0]
+    assert X.flags["F_CONTIGUOUS" if problem.order == "F" else "C_CONTIGUOUS"]
     problem.module.gradient(X, y, *parameters)  # accepts it
 
 
@@ -65,18 +145,45 @@ def test_airfoil_is_the_published_data():
     assert 1 - residual @ residual / (y @ y) == pytest.approx(0.51571, abs=1e-5)
 
 
+AIRFOIL = next(p for p in problems.PROBLEMS if p.data is problems.airfoil)
+
+
+def gradient_of(batch, variant="loop"):
+    return AIRFOIL.module.VARIANTS[variant](*batch, problems.REG, None, True, True)
+
+
 @pytest.mark.parametrize(
     "wrong", [lambda gradient: -gradient, lambda gradient: 1.01 * gradient, lambda gradient: gradient * np.nan]
 )
-def test_a_wrong_variant_is_not_timed(monkeypatch, wrong):
-    right = linear.VARIANTS["loop"]
-
-    def planted(*batch):
-        loss, gradient = right(*batch)
-        return loss, gradient._replace(w=wrong(gradient.w))
-
-    monkeypatch.setitem(linear.VARIANTS, "loop", planted)
-    (problem,) = (p for p in problems.PROBLEMS if p.data is problems.airfoil)
-    problems.agreed_batch.cache_clear()
+def test_a_wrong_result_is_not_timed(wrong):
+    _, gradient = gradient_of(agreement.batch(AIRFOIL, "float64"))
+    agreement.agree(AIRFOIL, "float64", "loop", gradient)
     with pytest.raises(AssertionError, match=r"linear-airfoil-1503x5 float64: dw of loop is off by"):
-        problems.agreed_batch(problem, "float64")
+        agreement.agree(AIRFOIL, "float64", "loop", gradient._replace(w=wrong(gradient.w)))
+
+
+@pytest.mark.parametrize("dtype", problems.DTYPES)
+def test_errors_are_counted_in_units_of_rounding(dtype):
+    """What is rounded once errs by at most half a unit; 10 units more are seen as 10 units more."""
+    exact = agreement.exact(AIRFOIL, dtype, 500)
+    rounded = [np.asarray(part).astype(dtype) for part in exact]
+    checked = 500 * AIRFOIL.shape[1]
+    found = agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)
+    assert found["error_rows"] == 500
+    assert 0 < found["error"] <= 0.5
+    rounded[0][np.abs(rounded[0]).argmin()] += np.dtype(dtype).type(10 * np.finfo(dtype).eps * np.abs(rounded[0]).max())
+    assert 9 < agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)["error"] < 11
+
+
+def test_the_ceilings_do_the_work_that_they_count():
+    """s = s / 2 + 1/2 ends at 1 in every chain; a sum of ones is their number."""
+    for dtype in np.float32, np.float64:
+        assert machine.compute(dtype(0), dtype(0.5), 200) == machine.CHAINS
+    assert machine.read(np.ones(1000 + random.randrange(10))) >= 1000
+
+
+def test_the_machine_is_described():
+    found = machine.describe()
+    assert found["versions"]["numpy"] == np.__version__
+    assert any(pool["user_api"] == "blas" and pool["num_threads"] >= 1 for pool in found["pools"])
+    assert os.sep not in "".join(pool["filepath"] for pool in found["pools"])

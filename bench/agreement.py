@@ -1,0 +1,64 @@
+"""Is a result right, and how right: nothing wrong is timed, and each contestant's error stands beside its speed."""
+
+from collections.abc import Callable
+from functools import lru_cache
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from bench.problems import REG, Problem
+from tests.oracle import loss_and_gradient
+
+
+@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
+def batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
+    return problem.batch(dtype)
+
+
+@lru_cache(maxsize=1)
+def expected(problem: Problem) -> Any:
+    """The gradient by NumPy in float64, for both dtypes: what float32 loses of X is an eps too."""
+    return problem.module.VARIANTS["numpy"](*problem.batch("float64"), REG, None, False, True)[1]
+
+
+def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ...]) -> None:
+    """A guard against timing a wrong result; the proof, with strict bounds, is in tests/.
+
+    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down.
+    """
+    right = expected(problem)
+    tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(problem.shape[0]))
+    size = max(np.abs(part).max() for part in right)
+    for got, want, part in zip(gradient, right, right._fields, strict=True):
+        off = np.abs(got - want).max() / size
+        if not off <= tolerance:
+            raise AssertionError(f"{problem} {dtype}: d{part} of {contestant} is off by {off:.2g} of the gradient's size")
+
+
+def error(problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any], checked: int) -> dict[str, Any]:
+    """`error` in units of rounding, on the first `error_rows` samples: as many as the oracle does in `checked` multiplications.
+
+    A unit is eps, the spacing of the dtype at 1, times the largest number in that part of the gradient (W, say); it is the
+    worst number of the worst part that is told. A gradient that is exact but for the rounding of its last digit errs by
+    half a unit.
+    """
+    rows = min(problem.shape[0], max(64, checked // prod(problem.shape[1:])))
+    gradient = prepare(first(problem, dtype, rows))()[1]
+    units = 0.0
+    for got, want in zip(gradient, exact(problem, dtype, rows), strict=True):
+        unit = np.finfo(dtype).eps * np.abs(want).max()
+        units = max(units, float((np.abs(np.asarray(got) - want) / unit).max()))
+    return {"error": units, "error_rows": rows}
+
+
+def first(problem: Problem, dtype: str, rows: int) -> tuple[Any, ...]:
+    """The first rows of a batch, laid out as all of it is."""
+    X, y, *parameters = batch(problem, dtype)
+    return np.array(X[:rows], order=problem.order), y[:rows], *parameters
+
+
+@lru_cache(maxsize=1)
+def exact(problem: Problem, dtype: str, rows: int) -> list[Any]:
+    """The gradient in long double."""
+    return [part.value for part in loss_and_gradient(problem.name, *first(problem, dtype, rows), reg=REG)[1]]

@@ -1,0 +1,151 @@
+"""What a report says in words and in the cells of its table: each from `Results` alone, so from the JSON alone."""
+
+import math
+import statistics
+from itertools import combinations, pairwise
+
+from bench.intervals import Interval, coverage
+from bench.peers import PEERS
+from bench.plan import BASELINE
+from bench.results import SUBJECT, Cell, Results
+
+MARKS = {"faster": "▲", "slower": "▼", "equal": "="}
+
+
+def duration(seconds: float) -> str:
+    """Three digits and a unit."""
+    for unit, size in ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def percent(part: float) -> str:
+    return f"{100 * part:.2g}%" if part < 0.1 else f"{100 * part:.0f}%"
+
+
+def times(found: Interval) -> str:
+    return f"{found.median:.3g}×"
+
+
+def ends(found: Interval) -> str:
+    return f"{found.low:.3g}–{found.high:.3g}"
+
+
+def cell_text(cell: Cell, contestant: str) -> str:
+    """12 ms ▲ 2.5×"""
+    if contestant not in cell.timings:
+        return ""
+    text, found = duration(cell.timings[contestant].time.median), cell.ratio(contestant)
+    if contestant == BASELINE or found is None:
+        return text
+    return f"{text} {MARKS[cell.verdict(contestant) or 'equal']} {times(found)}"
+
+
+def name(cell: Cell) -> str:
+    return f"{cell.problem} {cell.data} {cell.size} {cell.dtype}"
+
+
+def count(n: int, what: str) -> str:
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+
+
+def summary(results: Results) -> list[str]:
+    """What one can say aloud."""
+    said = [against_rivals(results)]
+    said += [against(results, peer) for peer in results.contestants if peer in PEERS]
+    said += [of_ceilings(results), of_noise(results), of_others(results), of_passes(results)]
+    return [sentence for sentence in said if sentence]
+
+
+def against_rivals(results: Results) -> str:
+    found = [(cell, standing) for cell in results.table if (standing := results.standing(cell, results.rivals))]
+    if not found:
+        return ""
+    number = {kind: sum(standing == kind for _, standing in found) for kind in ("fastest", "tied", "beaten")}
+    text = f"{SUBJECT} is the fastest of our variants in {number['fastest']} of {count(len(found), 'cell')}"
+    if number["tied"]:
+        text += f", level within the noise in {number['tied']}"
+    if number["beaten"]:
+        text += f", beaten in {number['beaten']}"
+    ratios = [(ratio.median, cell) for cell in results.table if (ratio := cell.ratio(SUBJECT))]
+    return f"{text}; {middle_and_worst(ratios, 'NumPy')}."
+
+
+def against(results: Results, peer: str) -> str:
+    ratios = [(found.median, cell) for cell in results.table if (found := cell.ratio(SUBJECT, peer))]
+    if not ratios:
+        return ""
+    verdicts = [cell.verdict(SUBJECT, peer) for _, cell in ratios]
+    number = {verdict: verdicts.count(verdict) for verdict in MARKS}
+    text = (
+        f"Against {peer} {SUBJECT} is faster in {number['faster']} of {count(len(ratios), 'cell')}, level in {number['equal']}"
+    )
+    return f"{text}, slower in {number['slower']}; {middle_and_worst(ratios, peer)}."
+
+
+def middle_and_worst(ratios: list[tuple[float, Cell]], other: str) -> str:
+    worst, where = min(ratios, key=lambda pair: pair[0])
+    middle = statistics.median(ratio for ratio, _ in ratios)
+    return f"{middle:.2g}× the speed of {other} in the middle cell, {worst:.2g}× in the worst ({name(where)})"
+
+
+def of_ceilings(results: Results) -> str:
+    reached = [part for cell in results.table if (part := results.reached(cell, SUBJECT))]
+    if not reached:
+        return ""
+    read, f64, f32 = (results.ceilings[key].median / 1e9 for key in ("read", "float64", "float32"))
+    return (
+        f"With {count(results.report['plan']['threads'], 'thread')} this machine reads {read:.0f} GB/s from memory and does "
+        f"{f64:.0f} GFLOP/s in float64, {f32:.0f} in float32; of what that allows, {SUBJECT} reaches "
+        f"{percent(statistics.median(reached))} in the middle cell and {percent(max(reached))} in the best."
+    )
+
+
+def of_noise(results: Results) -> str:
+    found = [cell for cell in results.table if cell.same and cell.same.sure]
+    if not found:
+        return "One pass only: there is no interval, and no measure of the noise. A difference counts from twofold on."
+    widest = max(max(cell.same.high - 1, 1 - cell.same.low) for cell in found if cell.same)
+    holds = sum(cell.same.low <= 1 <= cell.same.high for cell in found if cell.same)
+    return (
+        f"Noise of this run: {SUBJECT}, timed twice in each pass, differs from itself by {percent(results.typical - 1)} in the "
+        f"middle cell, {percent(widest)} in the worst; the interval holds 1 in {holds} of {count(len(found), 'cell')}. "
+        "No difference within the noise is called a win."
+    )
+
+
+def of_others(results: Results) -> str:
+    """Only where it is worth a doubt."""
+    part = results.report["others"]
+    if part is None or not part > 0.05:
+        return ""
+    return (
+        f"Other processes took {percent(part)} of the CPUs while this was measured: whatever runs on several threads, "
+        "peers above all, comes out too slow. Measure again on a quiet machine."
+    )
+
+
+def of_passes(results: Results) -> str:
+    passes = results.report["passes"]
+    text = f"Medians over {passes} pass{'es' if passes != 1 else ''} in shuffled order"
+    if passes > 1:
+        text += f"; the interval beside a number holds the true median in {100 * coverage(passes):.1f}% of such runs"
+    return text + ("." if results.report["finished"] else ". The run was interrupted: this is what was done until then.")
+
+
+def crossings(results: Results, problem: str) -> list[str]:
+    """Where the lines of the sweep cross, by a straight line between the two batch sizes on either side."""
+    said = []
+    cells = [cell for cell in results.sweep if cell.problem == problem]
+    for dtype in dict.fromkeys(cell.dtype for cell in cells):
+        mine = [cell for cell in cells if cell.dtype == dtype]
+        for one, other in combinations(results.contestants, 2):
+            points = [(cell.shape[0], ratio.median) for cell in mine if (ratio := cell.ratio(other, one))]
+            for (n, before), (m, after) in pairwise(points):
+                if (before < 1) != (after < 1):
+                    part = math.log(before) / (math.log(before) - math.log(after))
+                    at = math.exp(math.log(n) + part * (math.log(m) - math.log(n)))
+                    winner, loser = (other, one) if after > 1 else (one, other)
+                    said.append(f"{dtype}: {winner} overtakes {loser} at N ≈ {float(f'{at:.1g}'):,.0f}".replace(",", " "))
+    return said

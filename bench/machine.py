@@ -1,0 +1,114 @@
+"""What the numbers were measured on: the machine, the software, and the two ceilings that no gradient can pass."""
+
+import platform
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numba
+import numpy as np
+from numba.extending import intrinsic
+from threadpoolctl import threadpool_info
+
+from kernels import _threads
+from kernels._blocks import INTP, VECTOR_BYTES, _Emit
+
+READ_BYTES = 2**29  # far more than any L3 cache that one process gets
+CHAINS = 12  # multiply-adds in flight: two units times a latency of four, and some to spare
+
+
+def describe() -> dict[str, Any]:
+    """Everything that is not in pytest-benchmark's own `machine_info`."""
+    pools = [pool | {"filepath": Path(pool["filepath"]).name} for pool in threadpool_info()]
+    blas = max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
+    return {
+        "versions": {name: found for name in PACKAGES if (found := installed(name))} | {"Python": platform.python_version()},
+        "cpus_allowed": _threads.cpus(),
+        "caches": caches(),
+        "threads": {"NumPy's BLAS": blas, "tiled": _threads.default_threads(), "loop": 1, "python": 1},
+        "pools": pools,
+    }
+
+
+PACKAGES = ("numpy", "numba", "llvmlite", "pytest-benchmark", "scikit-learn", "torch", "jax", "scikit-learn-intelex")
+
+
+def installed(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
+def caches() -> dict[str, str]:
+    """Sizes of the first CPU's caches, as Linux tells them; empty elsewhere."""
+    found = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        found[f"L{level}" + {"Data": "d", "Instruction": "i"}.get(kind, "")] = size
+    return found
+
+
+@intrinsic
+def multiply_adds(typingctx, like, factor, n):
+    """CHAINS independent chains of n vectors each, s = s * factor + factor; their sum, so that none is left out."""
+
+    def generate(context, builder, signature, args):
+        emit = _Emit(context, builder, like)
+        factor = emit.splat(args[1])
+        sums = emit.loop(
+            args[2], 1, [emit.zero()] * CHAINS, lambda j, sums: [emit.multiply_add(one, factor, factor) for one in sums]
+        )
+        total = sums[0]
+        for one in sums[1:]:
+            total = builder.fadd(total, one)
+        return builder.extract_element(total, emit.intp(0))
+
+    return like(like, like, INTP), generate
+
+
+@numba.njit(nogil=True, cache=True)
+def compute(like, factor, n):
+    return multiply_adds(like, factor, n)
+
+
+@numba.njit(nogil=True, cache=True, fastmath={"reassoc"})
+def read(numbers):
+    total = 0.0
+    for i in range(len(numbers)):
+        total += numbers[i]
+    return total
+
+
+def ceilings(threads: int) -> dict[str, float]:
+    """Bytes a second read from memory, and FLOP a second of each dtype, by that many threads at once; the best of several."""
+    with ThreadPoolExecutor(threads) as pool:
+
+        def best(tasks: list[Callable[[], Any]], rounds: int) -> float:
+            list(pool.map(lambda task: task(), tasks))
+            times = []
+            for _ in range(rounds):
+                start = time.perf_counter()
+                list(pool.map(lambda task: task(), tasks))
+                times.append(time.perf_counter() - start)
+            return min(times)
+
+        numbers = np.ones(READ_BYTES // 8)
+        found = {"read": numbers.nbytes / best([partial(read, part) for part in np.array_split(numbers, threads)], 5)}
+        for dtype in np.float64, np.float32:
+            like, n = dtype(0), 1_000_000
+            lanes = VECTOR_BYTES // like.itemsize
+            seconds = best([partial(compute, like, dtype(0.5), n)] * threads, 5)
+            found[np.dtype(dtype).name] = 2 * CHAINS * lanes * n * threads / seconds
+    return found
+
+
+def start() -> float:
+    """Seconds that Numba takes to compile its first function, whatever it is."""
+    begun = time.perf_counter()
+    numba.njit(lambda x: x + 1)(1)
+    return time.perf_counter() - begun

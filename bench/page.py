@@ -1,0 +1,89 @@
+"""Writes the report into its directory: the JSON, a CSV, the figures, and one page that holds all of it and fetches nothing."""
+
+import base64
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import jinja2
+from tabulate import tabulate
+
+from bench import claims, figures
+from bench.intervals import interval
+from bench.plan import BASELINE, CONTROL, UsageError
+from bench.results import SUBJECT, Results, document
+from bench.run import Records
+
+COLUMNS = ["part", "gradient", "data", "size", "order", "dtype", "contestant"]
+COLUMNS += ["passes", "seconds", "seconds_low", "seconds_high", "ratio_to_numpy", "ratio_low", "ratio_high", "verdict", "noise"]
+COLUMNS += ["gflop_per_second", "part_of_ceiling", "error_units", "error_rows"]
+
+
+def write(records: Records, directory: Path) -> str:
+    """Everything, and what is to be printed about it."""
+    found = document(records)
+    results = Results(found)
+    try:
+        (directory / "benchmark.json").write_text(json.dumps(found, indent=1) + "\n")
+        write_csv(results, directory / "results.csv")
+        write_page(results, directory)
+    except OSError as error:
+        raise UsageError(
+            f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
+        ) from None
+    return "\n\n".join([table(results), "\n".join(claims.summary(results)), f"The report: {directory / 'index.html'}"])
+
+
+def header(results: Results) -> list[str]:
+    return ["gradient", "data", "size", "dtype", *results.contestants]
+
+
+def rows(results: Results) -> list[list[str]]:
+    return [
+        [cell.problem, cell.data, cell.size, cell.dtype, *(claims.cell_text(cell, name) for name in results.contestants)]
+        for cell in results.table
+    ]
+
+
+def table(results: Results, kind: str = "simple") -> str:
+    return tabulate(rows(results), header(results), tablefmt=kind, disable_numparse=True)
+
+
+def write_csv(results: Results, path: Path) -> None:
+    """A line for each contestant of each cell, the sweep and the control included."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(COLUMNS)
+        for cell in results.table + results.sweep:
+            for name, timing in cell.timings.items():
+                time, ratio = timing.time, cell.ratio(name)
+                writer.writerow(
+                    [cell.part, cell.problem, cell.data, cell.size, cell.order, cell.dtype, name]
+                    + [time.passes, time.median, time.low, time.high]
+                    + ([ratio.median, ratio.low, ratio.high, cell.verdict(name)] if ratio else [""] * 4)
+                    + [cell.noise, cell.flop / time.median / 1e9, results.reached(cell, name), timing.error, timing.error_rows]
+                )
+
+
+def shade(ratio: float, verdict: str | None) -> str:
+    """A class of the style sheet: the further from 1, the deeper."""
+    if verdict not in ("faster", "slower"):
+        return "level"
+    far = max(ratio, 1 / ratio)
+    return f"{verdict}-{1 + (far >= 2) + (far >= 5)}"
+
+
+def write_page(results: Results, directory: Path) -> None:
+    (directory / "figures").mkdir(exist_ok=True)
+    pictures = {}
+    for name, (title, picture) in figures.all_of(results).items():
+        files = figures.rendered(picture)
+        for kind, content in files.items():
+            (directory / "figures" / f"{name}.{kind}").write_bytes(content)
+        pictures[name] = title, "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode()
+    templates = jinja2.Environment(loader=jinja2.PackageLoader("bench"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    templates.globals.update(claims=claims, shade=shade, interval=interval)
+    names: dict[str, Any] = {"BASELINE": BASELINE, "CONTROL": CONTROL, "SUBJECT": SUBJECT}
+    page = templates.get_template("report.html").render(results=results, report=results.report, pictures=pictures, **names)
+    (directory / "index.html").write_text(page, encoding="utf-8")

@@ -1,0 +1,128 @@
+"""What a run measures, and in which order: presets, cells, contestants, passes."""
+
+import json
+import random
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
+
+OURS = "kernels"  # the family of our own variants; a peer is a family of its own
+VISITS = 3  # in one pass to a cell, each contestant in turn: its time in the pass is the median, not what one moment gives
+BASELINE, CONTROL = "numpy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long a preset takes."""
+
+    passes: int  # over the whole table, at most
+    seconds: float  # of one timing in one pass
+    allowance: float  # seconds for one contestant in one cell over all passes: what is slower gets fewer passes
+    budget: float  # seconds for the passes after the first: none is begun that would end later
+    longest: int  # batch of the sweep over N
+    checked: int  # multiplications of the long-double oracle, in one cell
+
+
+EFFORTS = {
+    "quick": Effort(passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10_000, checked=1_000_000),
+    "default": Effort(passes=12, seconds=0.02, allowance=4.0, budget=170, longest=1_000_000, checked=2_000_000),
+    "full": Effort(passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000),
+}
+
+
+class Case(NamedTuple):
+    """One timing: a contestant in a cell of the table."""
+
+    problem: Problem
+    dtype: str
+    contestant: str
+
+    @property
+    def id(self) -> str:
+        return f"{self.problem}-{self.dtype}-{self.contestant.replace(' ', '_')}"
+
+
+class UsageError(Exception):
+    """What a person typed cannot be done; the text says why and what can."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    preset: str
+    problems: tuple[str, ...]  # names of problems or of rows of the table; none for all
+    dtypes: tuple[str, ...]
+    variants: tuple[str, ...]
+    peers: tuple[str, ...]
+    threads: int
+    seed: int
+
+    @property
+    def effort(self) -> Effort:
+        return EFFORTS[self.preset]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> "Plan":
+        found: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+        return cls(**found)
+
+    @property
+    def table(self) -> list[Problem]:
+        presets = PRESETS[: PRESETS.index(self.preset) + 1]
+        rows = [problem for problem in PROBLEMS if problem.preset in presets or str(problem) in self.problems]
+        return [problem for problem in rows if not self.problems or {problem.name, str(problem)} & set(self.problems)]
+
+    @property
+    def sweep(self) -> list[Problem]:
+        """The same problem at every N, for those problems that the table has too."""
+        names = {problem.name for problem in self.table}
+        return [problem for problem in SWEEP if problem.name in names and problem.shape[0] <= self.effort.longest]
+
+    @property
+    def families(self) -> list[str]:
+        return [OURS, *self.peers]
+
+    def contestants(self, problem: Problem, family: str = OURS) -> list[str]:
+        if family != OURS:
+            return [] if problem in self.sweep else [family]
+        variants = [variant for variant in problem.variants if variant in self.variants]
+        control = [CONTROL] if "tiled" in variants and problem not in self.sweep else []
+        return variants + control
+
+    def cells(self, family: str = OURS) -> list[tuple[Problem, str]]:
+        """In the order of the table; the sweep in one dtype only unless there is all the time in the world."""
+        swept = self.dtypes if self.preset == "full" else self.dtypes[:1]
+        cells = [(problem, dtype) for problem in self.table for dtype in self.dtypes]
+        if family == OURS:
+            cells += [(problem, dtype) for problem in self.sweep for dtype in swept]
+        return cells
+
+    def in_order(self, family: str) -> list[Case]:
+        """The cases of a family in the order of the table."""
+        return [Case(*cell, contestant) for cell in self.cells(family) for contestant in self.contestants(cell[0], family)]
+
+    def order(self, number: int, family: str) -> list[Case]:
+        """The cases of one pass, shuffled: cells that share their data stay together, so do the contestants of a cell.
+
+        Each is there VISITS times; those of the sweep, and all in the first pass, which compiles, once.
+        """
+        shuffle = random.Random(f"{self.seed} {number} {family}").shuffle
+        groups: dict[object, list[tuple[Problem, str]]] = {}
+        for problem, dtype in self.cells(family):
+            groups.setdefault((problem.data, problem.shape[:2]), []).append((problem, dtype))
+        cases = []
+        for group in shuffled(groups.values(), shuffle):
+            for problem, dtype in shuffled(group, shuffle):
+                for _ in range(1 if number == 1 or problem in self.sweep else VISITS):
+                    cases += [Case(problem, dtype, c) for c in shuffled(self.contestants(problem, family), shuffle)]
+        return cases
+
+
+def shuffled(items: Iterable[Any], shuffle: Callable[[list[Any]], None]) -> list[Any]:
+    items = list(items)
+    shuffle(items)
+    return items

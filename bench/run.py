@@ -1,0 +1,183 @@
+"""Runs a plan, pass by pass, each family in a process of its own; keeps every timing at once, so that it can be interrupted and
+resumed."""
+
+import contextlib
+import json
+import os
+import random
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from bench.plan import Plan, UsageError
+from kernels._compile import source_stamp
+
+ROOT = Path(__file__).parent.parent
+PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
+SLOW = 0.1  # seconds: such a call is visited once in a pass
+MATTERS = (*PINNED, "VECLIB", "GOTO", "NPY", "KMP", "GOMP", "XLA", "JAX", "TORCH", "ONEDNN", "DNNL", "MALLOC", "LD_PRELOAD")
+
+
+class Records:
+    """Everything measured so far: a file of one line of JSON for each answer of a worker."""
+
+    def __init__(self, directory: Path, plan: Plan, command: str) -> None:
+        """Those of an unfinished run of the same plan on the same code are taken up; else they begin anew."""
+        self.path, self.plan = directory / "timings.jsonl", plan
+        head: dict[str, Any] = {"kind": "run", "command": command, "plan": plan.to_json(), "environment": environment()}
+        head |= {"source": source_stamp(), "started": time.strftime("%Y-%m-%d %H:%M %Z")}
+        try:
+            directory.mkdir(parents=True, exist_ok=True)
+            self.lines = list(self._read())
+            self.resumed = self._unfinished(head)
+            if self.resumed:
+                self.plan = Plan.from_json(self.lines[0]["plan"])
+            else:
+                self.lines = []
+                self.path.write_text("")
+                self.add(head)
+        except OSError as error:
+            raise UsageError(
+                f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
+            ) from None
+
+    def _unfinished(self, head: dict[str, Any]) -> bool:
+        if not self.lines or self.lines[0]["kind"] != "run" or self.finished:
+            return False
+        before = self.lines[0]
+        same_plan = replace(Plan.from_json(before["plan"]), seed=self.plan.seed) == self.plan
+        return same_plan and all(before[key] == head[key] for key in ("source", "environment"))
+
+    def _read(self) -> Iterator[dict[str, Any]]:
+        if self.path.exists():
+            for line in self.path.read_text().splitlines():
+                with contextlib.suppress(json.JSONDecodeError):  # cut short when the machine went down
+                    yield json.loads(line)
+
+    @property
+    def finished(self) -> bool:
+        return bool(self.of("finished"))
+
+    def add(self, line: dict[str, Any]) -> None:
+        self.lines.append(line)
+        with self.path.open("a") as file:
+            print(json.dumps(line), file=file)
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [line for line in self.lines if line["kind"] == kind]
+
+
+def environment() -> dict[str, str]:
+    """The variables that matter, as the person who started this has set them."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(MATTERS)}
+
+
+def used_by_others() -> float | None:
+    """Seconds of the CPUs that went to anything but this run and its workers, as Linux counts them; None elsewhere."""
+    if not Path("/proc/stat").exists():
+        return None
+    user, nice, system, _, _, interrupts, soft, stolen, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
+    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+
+
+def run(records: Records) -> bool:
+    """Measure what is still to be measured; True if it came to its end, False if somebody pressed Ctrl-C."""
+    plan, begun = records.plan, time.monotonic()
+    effort = plan.effort
+    longest = 0.0
+    with tqdm(
+        total=sum(len(plan.order(number + 1, family)) for number in range(effort.passes) for family in plan.families),
+        unit="timing",
+        smoothing=0.05,
+        mininterval=1,
+    ) as bar:
+        try:
+            for number in range(1, effort.passes + 1):
+                start = time.monotonic()
+                if number > 2 and start - begun + longest > effort.budget:
+                    break
+                families = plan.families
+                random.Random(f"{plan.seed} {number}").shuffle(families)
+                for family in families:
+                    bar.set_description(f"pass {number} of at most {effort.passes}, {family}")
+                    one_pass(plan, records, number, family, bar)
+                if number == 1:  # it compiles and checks: the budget is for what comes after
+                    begun = time.monotonic()
+                else:
+                    longest = max(longest, time.monotonic() - start)
+        except KeyboardInterrupt:
+            return False
+        bar.total = bar.n
+    records.add({"kind": "finished"})
+    return True
+
+
+def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -> None:
+    spent: dict[str, float] = defaultdict(float)
+    known: dict[str, float] = {}
+    closed, done = set(), Counter[str]()
+    for line in records.lines:
+        if line["kind"] == "passed":
+            spent[line["case"]] += line["spent"]
+            known[line["case"]] = line["median"]
+            done[line["case"]] += line["pass"] == number
+        if line["kind"] in ("skipped", "failed"):
+            closed.add(line["case"])
+    closed |= {case for case, seconds in spent.items() if seconds > plan.effort.allowance}
+    order, cases, visits = [case.id for case in plan.order(number, family)], [], Counter[str]()
+    for id in order:
+        visits[id] += 1
+        if id not in closed and visits[id] > done[id] and (visits[id] == 1 or known.get(id, 0) < SLOW):
+            cases.append(id)
+    bar.update(len(order) - len(cases))
+    if not cases:
+        return
+    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": known, "check": number == 1}
+    begun, before = time.monotonic(), used_by_others()
+    with tempfile.TemporaryFile("w+") as complaints:
+        command = [sys.executable, "-m", "bench.worker"]
+        pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
+        if plan.preset != "quick":  # nothing compiled is taken from an earlier run: compiling is measured too
+            pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / "compiled")
+        worker = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env=os.environ | pinned,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=complaints,
+            text=True,
+        )
+        try:
+            assert worker.stdin is not None
+            assert worker.stdout is not None
+            print(json.dumps(task), file=worker.stdin, flush=True)
+            for answer in worker.stdout:
+                told = json.loads(answer)
+                records.add(told)
+                if told["kind"] != "machine":
+                    bar.update()
+                if told["kind"] == "failed":
+                    bar.write(f"not timed: {told['why']}")
+        except BaseException:
+            worker.terminate()
+            raise
+        finally:
+            worker.wait()
+        after, elapsed = used_by_others(), time.monotonic() - begun
+        if before is not None and after is not None:
+            records.add({"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)})
+        answered = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
+        if not set(cases) <= answered:
+            complaints.seek(0)
+            raise UsageError(
+                f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}"
+            )
