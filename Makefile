@@ -1,15 +1,19 @@
 # make bench   the environment, the benchmark on real data, the report in .bench/index.html
-# make test    the environment, every test
+# make bench-peers  every size of the table, scikit-learn, PyTorch, JAX and oneDAL beside ours, the report in .bench/peers
+# make test    the environment, every test; make test-slow, make test-matrix and make coverage are more of them
 # make examples  every script of examples/, the pictures into PICTURES
 # make check   lint and types;   make readme   bench, and its table and figure into README.md
 
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: bench examples test check readme clean
+.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage check clean
 
 bench: .venv/bench.installed
 	$(python) -m bench
+
+bench-peers: .venv/peers.installed
+	$(python) -m bench --full --out .bench/peers
 
 readme: bench
 	$(python) -m bench.readme .bench

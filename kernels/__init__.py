@@ -5,4 +5,13 @@ from kernels._threads import set_threads
 from kernels._versions import show_versions
 from kernels.descent import ConvergenceWarning, DivergenceError
 
-__all__ = ["ConvergenceWarning", "DivergenceError", "linear", "logistic", "set_threads", "show_versions", "softmax", "two_layer"]
+__all__ = [
+    "ConvergenceWarning",
+    "DivergenceError",
+    "linear",
+    "logistic",
+    "set_threads",
+    "show_versions",
+    "softmax",
+    "two_layer",
+]

@@ -44,7 +44,7 @@ def example(problem: str, dtype: Any) -> tuple[Any, ...]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, D)).astype(dtype)
     y: dict[str, Any] = {"logistic": rng.choice([-1, 1], N), "linear": rng.normal(size=N).astype(dtype)}
-    sizes = {"softmax": [(D, K), K], "two_layer": [(D, H), H, (H, K), K]}.get(problem, [D, ()])
+    sizes: list[Any] = {"softmax": [(D, K), K], "two_layer": [(D, H), H, (H, K), K]}.get(problem, [D, ()])
     return (
         X,
         y.get(problem, rng.integers(0, K, N)),

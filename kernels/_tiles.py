@@ -359,9 +359,9 @@ def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | 
 
 def run_one_layer(kernel, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
     """loss, dW, db and how much was wrong by what `one_layer` made; `b` is an array, of length 0 for none."""
-    dtype = X.dtype
+    (D, K), dtype = W.shape, X.dtype
     s = EMPTY[X.itemsize] if sample_weight is None else sample_weight
     dW, db = np.empty(W.shape, dtype), np.empty(b.shape, dtype)
     call = X, y, W, b, s, reg, dW, db, want_loss, want_gradient
-    loss, bad = run(kernel, *W.shape, scratch_rows, 0, threads, call)
+    loss, bad = run(kernel, D, K, scratch_rows, 0, threads, call)
     return loss, dW, db, bad

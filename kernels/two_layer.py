@@ -233,11 +233,11 @@ def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    (H, K), dtype = W2.shape, X.dtype
+    D, (H, K), dtype = X.shape[1], W2.shape, X.dtype
     s = _tiles.EMPTY[X.itemsize] if sample_weight is None else sample_weight
     gradient = Gradient(*[np.empty(p.shape, dtype) for p in (W1, b1, W2, b2)])
     call = X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient
-    loss, bad = _tiles.run(_kernel, *W1.shape, H + K + 3, K * (H + 32), threads, call)
+    loss, bad = _tiles.run(_kernel, D, H, H + K + 3, K * (H + 32), threads, call)
     return loss, gradient, bad
 
 
