@@ -1,7 +1,11 @@
-"""The benchmark: `problems` is the table of what is measured, `peers` the same job elsewhere, `python -m bench` the report of it.
+"""The benchmark: `problems` is the table of what is measured, `peers` the same job elsewhere, `python -m bench` the report.
 
-plan        which cells and contestants, in which order         run      pass by pass, in processes of their own: `worker`
-bench_kernels  one timing, by pytest-benchmark                  agreement, machine   is it right; what was it measured on
-intervals   what several passes allow to say                    results  from timings to JSON to ratios, noise, verdicts
-claims, figures, page, readme   the report                      compare  two reports
+plan           which cells and contestants, in which order
+run, worker    pass by pass, each in a process of its own; bench_kernels is one timing, by pytest-benchmark
+agreement      is a result right, and how right
+machine        what it was measured on, and what that could do
+intervals      what several passes allow one to say
+results        from timings to the JSON, from the JSON to ratios, noise, verdicts
+claims, figures, page, readme   the report in words, pictures, HTML, Markdown
+compare        two reports side by side
 """
