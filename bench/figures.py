@@ -120,10 +120,7 @@ def roofline(results: Results, problem: str) -> Figure:
             for name in cell.contestants:
                 s, speed = style(name), cell.flop / cell.timings[name].time.median / 1e9
                 ax.plot(cell.flop / cell.bytes, speed, marker=s.marker, color=s.color, linestyle="", markersize=5)
-                number = str(1 + sizes.index((cell.data, cell.size)))
-                ax.annotate(
-                    number, (cell.flop / cell.bytes, speed), (4, 0), textcoords="offset points", fontsize=7, va="center"
-                )
+                numbered(ax, (cell.flop / cell.bytes, speed), 1 + sizes.index((cell.data, cell.size)))
         ax.set(xscale="log", yscale="log", xlabel="FLOP per byte of X and y", title=f"{problem}, {dtype}")
         ax.margins(y=0.12)
         plain(ax.xaxis)
