@@ -1,20 +1,41 @@
 # make bench   the environment, the benchmark on real data, the report in .bench/index.html
-# make test    the environment, every test
+# make bench-peers  every size of the table, scikit-learn, PyTorch, JAX and oneDAL beside ours, the report in .bench/peers
+# make test    the environment, every test; make test-slow, make test-matrix and make coverage are more of them
+# make examples  every script of examples/, the pictures into PICTURES
 # make check   lint and types;   make readme   bench, and its table and figure into README.md
 
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: bench test check readme clean
+.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage check clean
 
 bench: .venv/bench.installed
 	$(python) -m bench
 
+bench-peers: .venv/peers.installed
+	$(python) -m bench --full --out .bench/peers
+
 readme: bench
 	$(python) -m bench.readme .bench
 
+PICTURES ?= .examples
+examples: .venv/examples.installed
+	@for script in $(filter-out examples/figures.py,$(wildcard examples/*.py)); do \
+		echo "== $$script"; $(python) $$script --out $(PICTURES) || exit 1; done
+
 test: .venv/test.installed
 	$(python) -m pytest --durations=5
+
+test-slow: .venv/test.installed
+	$(python) -m pytest -m slow --durations=5
+
+# Of what runs in the interpreter; the empty cache makes the code that emits code run too.
+coverage: .venv/test.installed
+	NUMBA_CACHE_DIR=$$(mktemp -d) $(python) -m pytest --cov --cov-report=term -q $(TESTS)
+
+# Every Python that is found (pyenv's too), with the oldest and the newest NumPy and Numba. MATRIX='-e py310-oldest' runs one.
+test-matrix: .venv/matrix.installed
+	PATH="$$PATH:$$(printf '%s:' "$$(pyenv root 2>/dev/null)"/versions/*/bin)" .venv/bin/tox run $(MATRIX)
 
 check: .venv/dev.installed
 	$(python) -m ruff check .
@@ -22,7 +43,7 @@ check: .venv/dev.installed
 	$(python) -m mypy
 
 clean:
-	rm -rf .venv .bench
+	rm -rf .venv .bench .examples .tox
 
 .venv/bin/python:
 	$(PYTHON) -m venv .venv

@@ -2,5 +2,16 @@
 
 from kernels import linear, logistic, softmax, two_layer
 from kernels._threads import set_threads
+from kernels._versions import show_versions
+from kernels.descent import ConvergenceWarning, DivergenceError
 
-__all__ = ["linear", "logistic", "set_threads", "softmax", "two_layer"]
+__all__ = [
+    "ConvergenceWarning",
+    "DivergenceError",
+    "linear",
+    "logistic",
+    "set_threads",
+    "show_versions",
+    "softmax",
+    "two_layer",
+]

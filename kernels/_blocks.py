@@ -192,6 +192,7 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, ahead, rows, colu
             return [emit.multiply_add(a[i], b[c], sums[c * R + i]) for c in range(C) for i in range(R)]
 
         whole = builder.and_(width, emit.intp(-emit.lanes))
+
         def add_at(j, sums):
             with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
                 for row in a_rows:

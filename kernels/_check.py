@@ -7,6 +7,8 @@ NumPy arrays of one dtype. Nothing is copied that need not be, and nothing passe
 import functools
 import math
 import numbers
+import operator
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -56,19 +58,18 @@ def intercept(b: Any, X: Array) -> float | None:
     """The scalar bias of the models with one output."""
     if b is None:
         return None
-    if np.ndim(b) != 0:
-        raise ValueError(
-            f"b must be one number (or None for no bias) and has shape {np.shape(b)}: pass b.item() if it holds one"
-        )
-    return float(_all_finite("b", _numbers("b", b), X.dtype))
+    b = _numbers("b", b)
+    if b.ndim != 0:
+        raise ValueError(f"b must be one number (or None for no bias) and has shape {b.shape}: pass b.item() if it holds one")
+    return float(_all_finite("b", b, X.dtype))
 
 
 def labels(y: ArrayLike, X: Array, classes: int) -> Array:
     """Class labels as int64, each in 0..classes-1."""
     y = _one_per_sample("y", y, X)
     if y.dtype.kind == "f":
-        wrong = ~(y == np.floor(y))  # nan and inf included, on the next line
-        wrong |= ~np.isfinite(y)
+        with np.errstate(invalid="ignore"):  # of a signalling nan
+            wrong = (y != np.floor(y)) | ~np.isfinite(y)
         if wrong.any():
             n = int(wrong.argmax())
             raise ValueError(
@@ -121,9 +122,13 @@ def not_negative(name: str, value: Any) -> float:
         value = value.item()
     if not isinstance(value, numbers.Real) or isinstance(value, bool):
         raise TypeError(f"{name} must be one real number and is {_describe(value)}: pass a float such as {name}=0.1")
-    if not 0 <= float(value) < math.inf:
-        raise ValueError(f"{name} is {value}: it must be finite and not negative; pass a float such as {name}=0.1")
-    return float(value)
+    try:
+        number = float(value)
+    except OverflowError:  # an integer beyond any float
+        number = math.inf
+    if not 0 <= number < math.inf:
+        raise ValueError(f"{name} is {number}: it must be finite and not negative; pass a float such as {name}=0.1")
+    return number
 
 
 def variant(name: Any, variants: Mapping[str, Callable[..., Any]]) -> Callable[..., Any]:
@@ -164,11 +169,15 @@ def threads(n: Any) -> int | None:
     """A number of threads, or None for the default."""
     if n is None:
         return None
-    if isinstance(n, bool) or not hasattr(n, "__index__"):
+    try:
+        number = operator.index(n)
+    except TypeError:
+        number = None
+    if number is None or isinstance(n, bool):
         raise TypeError(f"threads must be a whole number and is {_describe(n)}: pass 1 or more, or None for the default")
-    if n < 1:
+    if number < 1:
         raise ValueError(f"threads is {n}: pass 1 or more, or None for the default")
-    return int(n)
+    return number
 
 
 INT, FLOATS = np.dtype(np.int64), (np.dtype(np.float32), np.dtype(np.float64))
@@ -189,7 +198,8 @@ def answered(
     """
     X, y, *parameters, reg, s = batch
     if (
-        name == "tiled"
+        type(name) is str  # an array of one string equals it too
+        and name == "tiled"
         and at_once
         and type(X) is np.ndarray
         and X.ndim == 2
@@ -200,7 +210,7 @@ def answered(
         and y.shape == X.shape[:1]
         and (s is None or as_it_is(s, X.dtype, y.shape))
         and type(reg) in (float, int)
-        and 0 <= reg < math.inf
+        and 0 <= reg <= sys.float_info.max  # an int can be larger
         and (at_most is None or (type(at_most) is int and at_most > 0))
         and fits(X, *parameters)
     ):
@@ -249,8 +259,12 @@ def _numbers(name: str, value: Any) -> Array:
         raise TypeError(f"{name} is {_describe(value)}, a sparse matrix: pass {name}.toarray()")
     try:
         array = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} cannot be read as an array of numbers ({error}): pass rows of equal length") from error
+    except MemoryError:
+        raise
+    except Exception as error:  # of ragged lists, and whatever the __array__ of somebody else's class raises
+        raise ValueError(
+            f"{name} cannot be read as an array of numbers ({type(error).__name__}: {error}): pass rows of equal length"
+        ) from error
     kind, accepted = array.dtype.kind, "accepted are float64, float32, integers and bools"
     if kind == "c":
         raise TypeError(f"{name} is complex ({array.dtype}): {accepted}; pass {name}.real if the imaginary part means nothing")
@@ -277,7 +291,7 @@ def _one_per_sample(name: str, value: ArrayLike, X: Array) -> Array:
 
 
 def _all_finite(name: str, array: Array, dtype: Any) -> Array:
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
         out = _converted(array, dtype)
     if not np.isfinite(out).all():
         finite(name, np.atleast_1d(array))

@@ -76,7 +76,7 @@ def look_out(calls, seen):
 # ---- Python ----
 
 _calls = np.zeros(1, np.int64)  # a kernel counts it up when it leads: the sign that helpers look out for
-NOBODY = {dtype: (np.empty((0, 0), dtype), np.empty((0, 0)), np.empty(0, np.int64), _calls) for dtype in _check.FLOATS}
+NOBODY = {dtype.itemsize: (np.empty((0, 0), dtype), np.empty((0, 0)), np.empty(0, np.int64), _calls) for dtype in _check.FLOATS}
 _jobs: queue.SimpleQueue[tuple[Any, ...]] = queue.SimpleQueue()
 _helpers = 0
 _lock = threading.Lock()
@@ -124,7 +124,8 @@ def run(kernel: Callable[..., Any], chunks: int, partial: int, threads: int | No
     dtype = call[0].dtype
     helpers = 0 if threads == 1 or chunks < 2 else min(threads or default_threads(), chunks) - 1
     if not helpers:
-        return kernel(*call, *NOBODY[dtype], ALONE)[:2]
+        loss, bad, _ = kernel(*call, *NOBODY[dtype.itemsize], ALONE)
+        return loss, bad
     shared = np.empty((chunks, partial), dtype), np.empty((chunks, 3)), np.zeros(2 * DONE, np.int64), _calls
     errors: list[BaseException] = []
     _wake(helpers, (kernel, (*call, *shared, HELP), errors))

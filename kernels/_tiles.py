@@ -7,7 +7,6 @@ and the partials are added in their order, so the result has the same bits which
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 from numba import types
 from numba.core import config
@@ -19,8 +18,9 @@ from kernels._compile import compiled, inlined
 from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, NEXT, all_done, take
 
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
+SCRATCH_BYTES = 3 * 2**20  # of a thread, however wide a row
 MIN_TILE, MAX_TILE = 128, 1024  # a tile of fewer rows would wait for the gradient, read and written once for each
-CHUNK_NANOSECONDS = 8_000  # less would hardly pay for a helper that is awake
+CHUNK_NANOSECONDS = 12_000  # less would hardly pay for a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that pay for a partial gradient of their own; chunks
 SMALL = 100_000  # a measure of work below which there is one chunk anyway: not worth asking `geometry`
 WIDE_D, WIDE_K = 256, 24  # features; classes or hidden units
@@ -103,7 +103,8 @@ def geometry(N, D, K, size, extra):
 
     `extra` is the number of other rows of scratch of a tile's length.
     """
-    tile = min(MAX_TILE, max(MIN_TILE, TILE_BYTES // (size * (D + K + extra))))
+    row = size * (D + K + extra)
+    tile = max(1, min(MAX_TILE, max(MIN_TILE, TILE_BYTES // row), SCRATCH_BYTES // row))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
     chunks = min(chunks, N // MIN_CHUNK)
@@ -132,9 +133,8 @@ def one_pass(residual: Callable[..., Any]) -> Any:
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
         Wt = transposed(W[: 0 if wide else D])
         Z = np.empty((tile if wide else 0, whole_vectors(K)), X.dtype)
-        S = np.empty((K, padded(tile)), X.dtype)
-        scratch = np.empty((scratch_rows, padded(tile)), X.dtype)
-        s = np.empty(padded(tile), X.dtype)
+        S = np.empty((K + scratch_rows + 1, padded(tile)), X.dtype)
+        S, scratch, s = S[:K], S[K:-1], S[-1]
         s[:] = 1
         S_at, lds, ldw, ldg, sums_W = address(S), S.strides[0], Wt.strides[0], padded(D), sums_of(D, K, wide)
         chunk = take(progress, NEXT)
@@ -272,17 +272,17 @@ def alone(whole, X, y, W, b, reg, sample_weight, want_loss, want_gradient):
     return loss, dW, db
 
 
-class Kernel(dict[Any, Callable[..., Any]]):
-    """By dtype, a compiled function whose types depend on it alone: called without asking for the types of its arguments."""
+class Kernel(dict[int, Callable[..., Any]]):
+    """By the bytes of a float, a compiled function of types that depend on it alone: called without asking for them."""
 
     def __init__(self, function: Any, signature: Callable[[Any], tuple[Any, ...]]) -> None:
         self.function, self.signature = function, signature
 
-    def __missing__(self, dtype: np.dtype[Any]) -> Callable[..., Any]:
-        arguments = self.signature(numba.from_dtype(dtype))
+    def __missing__(self, size: int) -> Callable[..., Any]:
+        arguments = self.signature(types.float32 if size == 4 else types.float64)
         self.function.compile(arguments)
-        self[dtype] = self.function.overloads[arguments].entry_point
-        return self[dtype]
+        self[size] = self.function.overloads[arguments].entry_point
+        return self[size]
 
 
 def array(real: Any, dimensions: int, layout: str = "C", readonly: bool = False) -> Any:
@@ -324,12 +324,16 @@ def one_layer(residual: Callable[..., Any], scratch_rows: int, label: Any) -> Ke
     return Kernel(compiled(whole), signature)
 
 
-EMPTY = {dtype: np.empty(0, dtype) for dtype in _check.FLOATS}  # no bias, no weights
+EMPTY = {dtype.itemsize: np.empty(0, dtype) for dtype in _check.FLOATS}  # no bias, no weights
 
 
-def one_number(b: float | None, dtype: np.dtype[Any]) -> Any:
+def one_number(b: float | None, like: Any) -> Any:
     """The bias of a model with one output as an array."""
-    return EMPTY[dtype] if b is None else np.array((b,), dtype)
+    if b is None:
+        return EMPTY[like.itemsize]
+    number = np.empty(1, like.dtype)
+    number[0] = b
+    return number
 
 
 _geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
@@ -338,10 +342,12 @@ _geometry = Kernel(geometry, lambda _: (types.intp,) * 5)
 def run(kernel: Kernel, D: int, K: int, scratch_rows: int, more: int, threads: int | None, call: Any) -> Any:
     """The loss and how much was wrong, by as many threads as are worth it; `more` other numbers are summed."""
     X = call[0]
-    chunks, numbers = 1, 0
-    if threads != 1 and len(X) * (D + 16) * (K + 2) > SMALL:
-        _, _, chunks, _, numbers = _geometry[X.dtype](len(X), D, K, X.itemsize, scratch_rows)
-    return _threads.run(kernel[X.dtype], chunks, numbers + more, threads, call)
+    size = X.itemsize
+    if threads == 1 or len(X) * (D + 16) * (K + 2) < SMALL:
+        loss, bad, _ = kernel[size](*call, *_threads.NOBODY[size], _threads.ALONE)
+        return loss, bad
+    _, _, chunks, _, numbers = _geometry[size](len(X), D, K, size, scratch_rows)
+    return _threads.run(kernel[size], chunks, numbers + more, threads, call)
 
 
 def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | None) -> Any:
@@ -353,9 +359,9 @@ def unless_interpreted(tiled: Callable[..., Any], instead: Callable[..., Any] | 
 
 def run_one_layer(kernel, scratch_rows, X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
     """loss, dW, db and how much was wrong by what `one_layer` made; `b` is an array, of length 0 for none."""
-    dtype = X.dtype
-    s = EMPTY[dtype] if sample_weight is None else sample_weight
+    (D, K), dtype = W.shape, X.dtype
+    s = EMPTY[X.itemsize] if sample_weight is None else sample_weight
     dW, db = np.empty(W.shape, dtype), np.empty(b.shape, dtype)
     call = X, y, W, b, s, reg, dW, db, want_loss, want_gradient
-    loss, bad = run(kernel, *W.shape, scratch_rows, 0, threads, call)
+    loss, bad = run(kernel, D, K, scratch_rows, 0, threads, call)
     return loss, dW, db, bad

@@ -11,12 +11,13 @@ penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, sec
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check, _tiles
+from kernels import _check, _tiles, descent
 from kernels._compile import compiled, given
 from kernels._math import log1p_exp_and_sigmoid, sigmoid
 
@@ -141,7 +142,7 @@ def gradient_tiled(X, y, w, b, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    bias, w = _tiles.one_number(b, X.dtype), w.reshape(-1, 1)
+    bias, w = _tiles.one_number(b, X), w.reshape(-1, 1)
     loss, dw, db, bad = _tiles.run_one_layer(_kernel, 1, X, y, w, bias, reg, sample_weight, want_loss, want_gradient, threads)
     return loss, Gradient(dw.reshape(-1), None if b is None else float(db[0])), bad
 
@@ -324,3 +325,95 @@ def _fits(X, w, b):
 
 
 _answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, None, VARIANTS, _accepted)
+# ---- to the end ----
+
+
+class Parameters(NamedTuple):
+    """What is fitted; `b` is None where there is no bias."""
+
+    w: Array
+    b: float | None
+
+
+class Fit(NamedTuple):
+    """What `descend` found, and how: `losses` has one loss an iteration, of the parameters before its step."""
+
+    w: Array
+    b: float | None
+    losses: Array
+    n_iter: int
+    converged: bool
+
+
+_model = descent.Model(
+    VARIANTS,
+    descent.compiled_loop(__name__, _kernel),
+    lambda w, b: Parameters(w.reshape(-1), float(b[0]) if b.size else None),
+    curvature=1 / 4,
+)
+
+
+def descend(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    w: ArrayLike | None = None,
+    b: float | None = None,
+    start: Fit | None = None,
+    fit_bias: bool = True,
+    learning_rate: float,
+    learning_rate_decay: float = 1.0,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    batch_size: int | None = None,
+    rng: int | np.random.Generator = 0,
+    max_iter: int = 10_000,
+    tol: float = 1e-5,
+    rtol: float = 0.0,
+    callback: Callable[[int, float, Parameters], Any] | None = None,
+    progress: bool = False,
+    variant: str = "tiled",
+    threads: int | None = None,
+) -> Fit:
+    """Gradient descent from w and b until its steps are short.
+
+    ::
+
+        w ← w - η dw,   b ← b - η db,       η = learning_rate · learning_rate_decay^epoch
+
+    with the averaged gradient of `loss_and_gradient` on all samples, or on `batch_size` of them at a time.
+
+    Parameters
+    ----------
+    X, y, reg, sample_weight, variant, threads
+        As for `loss_and_gradient`.
+    w, b : array_like and float, optional
+        Where to start; zeros if not given.
+    start, fit_bias, learning_rate, learning_rate_decay, batch_size, rng, max_iter, tol, rtol, callback, progress
+        As for `kernels.softmax.descend`, whose errors and warnings hold here too.
+
+    Returns
+    -------
+    Fit
+        Named tuple ``(w, b, losses, n_iter, converged)``; `b` is None with ``fit_bias=False``.
+
+    Examples
+    --------
+    >>> fit = descend([[0.0], [1.0], [2.0], [3.0]], [-1, 1, -1, 1], learning_rate=0.5)
+    >>> fit.converged, fit.w.round(3).tolist(), round(fit.b, 3)
+    (True, [0.908], -1.362)
+    """
+    X = _check.samples(X)
+    w, b = _start(X, w, b, start, fit_bias)
+    labels, s = _check.signs(y, X), _check.weights(sample_weight, X)
+    plan = descent.Plan(
+        learning_rate, learning_rate_decay, reg, batch_size, rng, max_iter, tol, rtol, callback, progress, variant, threads
+    )
+    found = descent.run(_model, X, labels, s, (w, b), plan, start)
+    return Fit(*found.parameters, *found.history)
+
+
+def _start(X, w, b, start, fit_bias):
+    w, b = descent.continued(start, ("w", "b"), (w, b))
+    w, b = _parameters(X, np.zeros(X.shape[1]) if w is None else w, b)
+    return w.reshape(-1, 1), descent.bias(b, fit_bias, 0.0)

@@ -11,13 +11,14 @@ penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006, eq.
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check, _tiles
+from kernels import _check, _tiles, descent
 from kernels._compile import compiled, given
 from kernels._math import exp, log
 
@@ -192,7 +193,7 @@ def gradient_tiled(X, y, W, b, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, W, b, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    bias = _tiles.EMPTY[X.dtype] if b is None else b
+    bias = _tiles.EMPTY[X.itemsize] if b is None else b
     loss, dW, db, bad = _tiles.run_one_layer(_kernel, 3, X, y, W, bias, reg, sample_weight, want_loss, want_gradient, threads)
     return loss, Gradient(dW, None if b is None else db), bad
 
@@ -383,3 +384,137 @@ def _fits(X, W, b):
 
 
 _answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, _check.INT, VARIANTS, _accepted)
+# ---- to the end ----
+
+
+class Parameters(NamedTuple):
+    """What is fitted; `b` is None where there is no bias."""
+
+    W: Array
+    b: Array | None
+
+
+class Fit(NamedTuple):
+    """What `descend` found, and how: `losses` has one loss an iteration, of the parameters before its step."""
+
+    W: Array
+    b: Array | None
+    losses: Array
+    n_iter: int
+    converged: bool
+
+
+_model = descent.Model(
+    VARIANTS,
+    descent.compiled_loop(__name__, _kernel),
+    lambda W, b: Parameters(W, b if b.size else None),
+    curvature=1 / 2,
+)
+
+
+def descend(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    W: ArrayLike | None = None,
+    b: ArrayLike | None = None,
+    start: Fit | None = None,
+    fit_bias: bool = True,
+    learning_rate: float,
+    learning_rate_decay: float = 1.0,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    batch_size: int | None = None,
+    rng: int | np.random.Generator = 0,
+    max_iter: int = 10_000,
+    tol: float = 1e-5,
+    rtol: float = 0.0,
+    callback: Callable[[int, float, Parameters], Any] | None = None,
+    progress: bool = False,
+    variant: str = "tiled",
+    threads: int | None = None,
+) -> Fit:
+    """Gradient descent from W and b until its steps are short.
+
+    ::
+
+        W ← W - η dW,   b ← b - η db,       η = learning_rate · learning_rate_decay^epoch
+
+    with the averaged gradient of `loss_and_gradient` on all samples, or on `batch_size` of them at a time.
+
+    Parameters
+    ----------
+    X, y, reg, sample_weight, variant, threads
+        As for `loss_and_gradient`.
+    W, b : array_like, optional
+        Where to start; zeros if not given, with a class for each label up to the highest in y.
+    start : Fit, optional
+        Instead, a result to continue from: with the same settings the result is what one longer call gives,
+        `losses` and `n_iter` included.
+    fit_bias : bool, default True
+        False for scores X W, without a bias.
+    learning_rate : float
+        Length of the first step, in gradients. Because the gradient is an average it need not depend on N.
+    learning_rate_decay : float, default 1.0
+        Factor on the learning rate after each epoch, at most 1. Without batches each iteration is an epoch.
+    batch_size : int, optional
+        How many samples an iteration looks at; None for all. In each epoch every sample is used once, in a new
+        order; the last batch of an epoch may be smaller. Samples of weight 0 are left out.
+    rng : int or numpy.random.Generator, default 0
+        Decides the orders. The same seed gives the same bits, for any number of threads.
+    max_iter : int, default 10000
+        At most so many steps in this call.
+    tol, rtol : float, default 1e-5 and 0
+        Converged when the Euclidean length of a step, over all parameters, is at most max(tol, rtol · length of the
+        new parameters). With batches, when that holds for every step of an epoch.
+    callback : callable, optional
+        ``callback(iteration, loss, params)``, before each step: iterations are counted from 0 and `params` is a named
+        tuple of copies, of which `loss` is the loss. A true return value stops there.
+    progress : bool, default False
+        Show a bar while it runs; needs tqdm.
+
+    Returns
+    -------
+    Fit
+        Named tuple ``(W, b, losses, n_iter, converged)``. `losses` is float64, one an iteration (with batches, that
+        of the batch), of the parameters before the step.
+
+    Raises
+    ------
+    kernels.DivergenceError
+        If the loss becomes infinite or nan, or keeps growing: it has risen ten times in a row, to more than ten times
+        its first value, or been above twice that value a hundred times in a row (with batches: its mean over each
+        epoch). Names the largest learning rate that is safe.
+    ValueError, TypeError, FloatingPointError
+        As `loss_and_gradient`, and for settings that make no sense.
+
+    Warns
+    -----
+    kernels.ConvergenceWarning
+        If `max_iter` steps did not converge, unless tol and rtol are both 0.
+
+    Notes
+    -----
+    Where N times the number of parameters is at most 262144 and there are no batches, the tiled variant runs the whole
+    loop compiled. The path depends on nothing else, and neither a callback nor the number of threads changes a bit.
+
+    Examples
+    --------
+    >>> fit = descend([[0.0], [1.0], [2.0], [3.0]], [0, 1, 0, 1], learning_rate=0.5)
+    >>> fit.converged, (fit.W[:, 1] - fit.W[:, 0]).round(3).tolist()
+    (True, [0.908])
+    """
+    X = _check.samples(X)
+    W, b = _start(X, y, W, b, start, fit_bias)
+    labels, s = _check.labels(y, X, np.shape(W)[1]), _check.weights(sample_weight, X)
+    plan = descent.Plan(
+        learning_rate, learning_rate_decay, reg, batch_size, rng, max_iter, tol, rtol, callback, progress, variant, threads
+    )
+    found = descent.run(_model, X, labels, s, (W, b), plan, start)
+    return Fit(*found.parameters, *found.history)
+
+
+def _start(X, y, W, b, start, fit_bias):
+    W, b = descent.continued(start, ("W", "b"), (W, b))
+    W, b = _parameters(X, np.zeros((X.shape[1], descent.classes(y, X))) if W is None else W, b)
+    return W, descent.bias(b, fit_bias, np.zeros(W.shape[1]))

@@ -14,13 +14,14 @@ not penalised). Formula: Bishop, Pattern Recognition and Machine Learning, 2006,
 
 import functools
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
 from numpy.typing import ArrayLike, NDArray
 
-from kernels import _check, _threads, _tiles
+from kernels import _check, _threads, _tiles, descent
 from kernels._blocks import axpy, dot, padded
 from kernels._compile import compiled
 from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, all_done, take
@@ -171,9 +172,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
 tile_pass = _tiles.one_pass(residual_tiled)
 
 
-def tiled(
-    X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role
-):
+def tiled(X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, partials, sums, progress, calls, role):
     """As what `_tiles.one_layer` compiles, with a second layer."""
     (N, D), (H, K) = X.shape, W2.shape
     tile, rows, chunks, wide, first = _tiles.geometry(N, D, H, X.itemsize, H + K + 3)
@@ -234,11 +233,11 @@ def gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 
 def _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads):
     """`loss_and_gradient_tiled` on as many threads as are worth it, and how much was wrong with what was passed."""
-    (H, K), dtype = W2.shape, X.dtype
-    s = _tiles.EMPTY[dtype] if sample_weight is None else sample_weight
+    D, (H, K), dtype = X.shape[1], W2.shape, X.dtype
+    s = _tiles.EMPTY[X.itemsize] if sample_weight is None else sample_weight
     gradient = Gradient(*[np.empty(p.shape, dtype) for p in (W1, b1, W2, b2)])
     call = X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient
-    loss, bad = _tiles.run(_kernel, *W1.shape, H + K + 3, K * (H + 32), threads, call)
+    loss, bad = _tiles.run(_kernel, D, H, H + K + 3, K * (H + 32), threads, call)
     return loss, gradient, bad
 
 
@@ -444,3 +443,142 @@ def _fits(X, W1, b1, W2, b2):
 
 
 _answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, _check.INT, VARIANTS, _accepted)
+# ---- to the end ----
+
+
+class Parameters(NamedTuple):
+    """What is fitted."""
+
+    W1: Array
+    b1: Array
+    W2: Array
+    b2: Array
+
+
+class Fit(NamedTuple):
+    """What `descend` found, and how: `losses` has one loss an iteration, of the parameters before its step.
+
+    The accuracies are those after each epoch; empty where no validation set was given.
+    """
+
+    W1: Array
+    b1: Array
+    W2: Array
+    b2: Array
+    losses: Array
+    n_iter: int
+    converged: bool
+    train_accuracy: Array
+    validation_accuracy: Array
+
+
+_model = descent.Model(VARIANTS, descent.compiled_loop(__name__, _kernel), Parameters, curvature=None)
+
+
+def descend(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    hidden: int = 100,
+    std: float = 0.01,
+    W1: ArrayLike | None = None,
+    b1: ArrayLike | None = None,
+    W2: ArrayLike | None = None,
+    b2: ArrayLike | None = None,
+    validation: tuple[ArrayLike, ArrayLike] | None = None,
+    start: Fit | None = None,
+    fit_bias: bool = True,
+    learning_rate: float,
+    learning_rate_decay: float = 1.0,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    batch_size: int | None = None,
+    rng: int | np.random.Generator = 0,
+    max_iter: int = 10_000,
+    tol: float = 1e-5,
+    rtol: float = 0.0,
+    callback: Callable[[int, float, Parameters], Any] | None = None,
+    progress: bool = False,
+    variant: str = "tiled",
+    threads: int | None = None,
+) -> Fit:
+    """Gradient descent from random weights until its steps are short.
+
+    ::
+
+        θ ← θ - η dθ   for each θ of W1, b1, W2, b2,       η = learning_rate · learning_rate_decay^epoch
+
+    with the averaged gradient of `loss_and_gradient` on all samples, or on `batch_size` of them at a time.
+
+    Parameters
+    ----------
+    X, y, reg, sample_weight, variant, threads
+        As for `loss_and_gradient`.
+    hidden : int, default 100
+        Number of hidden units, where neither W1 nor W2 says.
+    std : float, default 0.01
+        Standard deviation of the weights to start from, drawn from a normal distribution by `rng`.
+    W1, b1, W2, b2 : array_like, optional
+        Where to start; weights that are not given are drawn, biases are zeros.
+    fit_bias : bool, default True
+        False to leave the biases as they are.
+    validation : tuple of X and y, optional
+        Samples to measure the accuracy on after each epoch, beside that on all of X.
+    start, learning_rate, learning_rate_decay, batch_size, rng, max_iter, tol, rtol, callback, progress
+        As for `kernels.softmax.descend`, whose errors and warnings hold here too. The loss is not convex: no rate is
+        known to be safe beforehand, and the one that `kernels.DivergenceError` names is the first of learning_rate / 2,
+        / 4, ... that lowers the loss in a trial of at most 500 iterations.
+
+    Returns
+    -------
+    Fit
+        Named tuple ``(W1, b1, W2, b2, losses, n_iter, converged, train_accuracy, validation_accuracy)``.
+
+    Examples
+    --------
+    >>> X, y = [[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]], [0, 1, 1, 0]
+    >>> fit = descend(X, y, hidden=8, std=1.0, learning_rate=0.5, max_iter=1000, tol=0)
+    >>> predict(X, fit.W1, fit.b1, fit.W2, fit.b2).tolist()
+    [0, 1, 1, 0]
+    """
+    X = _check.samples(X)
+    key = descent.seed(rng)
+    parameters = _start(X, y, W1, b1, W2, b2, start, hidden, std, key)
+    labels, s = _check.labels(y, X, parameters[3].size), _check.weights(sample_weight, X)
+    measure = None if validation is None else _accuracies((X, labels), validation, parameters[3].size)
+    before = [] if start is None else zip(start.train_accuracy, start.validation_accuracy, strict=True)
+    plan = descent.Plan(
+        learning_rate,
+        learning_rate_decay,
+        reg,
+        batch_size,
+        key,
+        max_iter,
+        tol,
+        rtol,
+        callback,
+        progress,
+        variant,
+        threads,
+        (True, fit_bias, True, fit_bias),
+    )
+    found = descent.run(_model, X, labels, s, parameters, plan, start, measure)
+    accuracies = np.array([*before, *found.measures]).reshape(-1, 2).T
+    return Fit(*found.parameters, *found.history, *accuracies)
+
+
+def _start(X, y, W1, b1, W2, b2, start, hidden, std, seed):
+    W1, b1, W2, b2 = descent.continued(start, ("W1", "b1", "W2", "b2"), (W1, b1, W2, b2))
+    H = np.shape(W1)[-1] if np.ndim(W1) else np.shape(W2)[0] if np.ndim(W2) else descent.whole("hidden", hidden, 1)
+    K = np.shape(W2)[-1] if np.ndim(W2) else descent.classes(y, X)
+    rng, std = np.random.default_rng(seed), _check.not_negative("std", std)
+    W1 = rng.normal(0, std, (X.shape[1], H)) if W1 is None else W1
+    W2 = rng.normal(0, std, (H, K)) if W2 is None else W2
+    return _parameters(X, W1, np.zeros(H) if b1 is None else b1, W2, np.zeros(K) if b2 is None else b2)
+
+
+def _accuracies(training, validation, classes):
+    """A function that measures the accuracy on both."""
+    X_validation = _check.samples(validation[0])
+    validation = X_validation, _check.labels(validation[1], X_validation, classes)
+    return lambda *parameters: [(predict(X, *parameters) == y).mean() for X, y in (training, validation)]

@@ -1,14 +1,20 @@
-"""Compiled code on disk: found again, never stale, never in the way. Each test runs a copy of the package in new processes."""
+"""Compiled code on disk: found again, never stale, never in the way, never somebody else's.
+
+Each test runs new processes, with a copy of the package, or with a package of one kernel and the same `_compile.py`.
+"""
 
 import os
+import pickle
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 import kernels
+from kernels import _compile
 
 PROGRAM = """
 import numpy as np
@@ -27,17 +33,26 @@ def install(tmp_path):
     return copy
 
 
-def run(install, **environment):
-    """The output of a new process that imports the copy."""
+def start(install, program=PROGRAM, **environment):
+    """A new process that imports the copy."""
     home = install.parent.parent / "home"
     home.mkdir(exist_ok=True)
     keep = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "XDG_"))}
     environment = {**keep, "PYTHONPATH": str(install.parent), "HOME": str(home), **environment}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, cwd=install.parent, capture_output=True, text=True, check=False
+    return subprocess.Popen(
+        [sys.executable, "-c", program], env=environment, cwd=install.parent, stdout=-1, stderr=-1, text=True
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+
+
+def output(process):
+    """What it printed, and what it warned of."""
+    printed, warned = process.communicate()
+    assert process.returncode == 0, warned
+    return printed.strip(), warned
+
+
+def run(install, program=PROGRAM, **environment):
+    return output(start(install, program, **environment))[0]
 
 
 def entries(directory):
@@ -109,3 +124,244 @@ def test_another_target_gets_code_of_its_own(install):
     run(install)
     assert run(install, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == f"{RIGHT} 0"
     assert run(install) == f"{RIGHT} 1"
+
+
+# ---- a package of one kernel ----
+
+TINY = """
+from tiny._compile import compiled
+
+@compiled
+def twice(x):
+    return 2 * x
+"""
+USE = """
+from tiny.kernel import twice
+print(twice(4), sum(twice.stats.cache_hits.values()))
+"""
+posix = pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
+root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be two users")
+
+
+@pytest.fixture
+def tiny():
+    """In a directory that every user can enter."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
+        os.chmod(directory, 0o755)
+        package = Path(directory, "site", "tiny")
+        package.mkdir(parents=True)
+        (package / "__init__.py").touch()
+        (package / "kernel.py").write_text(TINY)
+        shutil.copy(_compile.__file__, package)
+        yield package
+
+
+def cached(directory):
+    return sorted(directory.rglob("*.nbc"))
+
+
+@posix
+def test_what_is_made_is_private(tiny):
+    """Also where the umask would let everybody write."""
+    cache = tiny.parent / "cache"
+    assert run(tiny, "import os; os.umask(0)\n" + USE, NUMBA_CACHE_DIR=str(cache)) == "8 0"
+    (entry,) = cached(cache)
+    assert entry.parent.stat().st_mode & 0o777 == 0o700
+    assert entry.stat().st_mode & 0o022 == 0
+    assert [*entry.parent.iterdir()] == [entry], "nothing else is left"
+
+
+class Attack:
+    """Its pickle is a program."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return open, (str(self.marker), "w")
+
+
+def everybody_may_write(directory, entry):
+    directory.chmod(0o777)
+
+
+def the_group_may_write(directory, entry):
+    directory.chmod(0o770)
+
+
+def everybody_may_write_the_entry(directory, entry):
+    entry.chmod(0o666)
+
+
+def a_link(directory, entry):
+    directory.rename(directory.with_name("elsewhere"))
+    directory.symlink_to(directory.with_name("elsewhere"))
+
+
+def of_another_user(directory, entry):
+    os.chown(directory, 54321, -1)
+
+
+def entry_of_another_user(directory, entry):
+    os.chown(entry, 54321, -1)
+
+
+def as_it_was(directory, entry):
+    """Without this the test could pass because the attack is none."""
+
+
+HARMS = [as_it_was, everybody_may_write, the_group_may_write, everybody_may_write_the_entry, a_link]
+HARMS += [pytest.param(harm, marks=root) for harm in (of_another_user, entry_of_another_user)]
+
+
+@posix
+@pytest.mark.parametrize("harm", HARMS)
+def test_what_others_could_have_written_is_not_run(tiny, harm):
+    cache, marker = tiny.parent / "cache", tiny.parent / "marker"
+    run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
+    (entry,) = cached(cache)
+    attack = pickle.dumps(Attack(marker))
+    entry.write_bytes(_compile._digest(entry.name, attack) + b"\n" + attack)
+    harm(entry.parent, entry)
+    printed, warned = output(start(tiny, USE, NUMBA_CACHE_DIR=str(cache)))
+    assert printed == "8 0"
+    assert marker.exists() == (harm is as_it_was)
+    refused = harm not in (as_it_was, everybody_may_write_the_entry, entry_of_another_user)  # a file alone is replaced
+    assert ("RuntimeWarning: compiled code is not kept" in warned) == refused, warned
+    assert ("it is a symbolic link" in warned) == (harm is a_link)
+
+
+@posix
+def test_a_shared_directory_beside_the_source_is_passed_over(tiny):
+    """As a umask of 002 makes it: the cache of the user serves, without a word."""
+    (tiny / "__pycache__").mkdir()
+    (tiny / "__pycache__").chmod(0o775)
+    assert output(start(tiny, USE)) == ("8 0", "")
+    assert run(tiny, USE) == "8 1"
+    assert not cached(tiny)
+
+
+def test_an_entry_under_another_name_is_not_used(tiny):
+    """Were the code for another processor to come under the name of this one's, it would not be run."""
+    cache = tiny.parent / "cache"
+    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other)
+    (foreign,) = cached(cache)
+    run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
+    (own,) = set(cached(cache)) - {foreign}
+    own.write_bytes(foreign.read_bytes())
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 0"
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 1"
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other) == "8 1"
+
+
+def assert_only_warned(process, cache):
+    printed, warned = output(process)
+    assert printed == "8 0"
+    assert warned.count("RuntimeWarning: compiled code is not kept") == 1, warned
+    assert "NUMBA_CACHE_DIR" in warned
+    assert not [file for file in cache.rglob("*") if file.is_file()], "half an entry is left"
+
+
+@posix
+def test_a_disk_that_fills_up(tiny):
+    """A limit to the size of files, which fails as a full disk does: in the middle of writing."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+    cache = tiny.parent / "cache"
+    assert_only_warned(start(tiny, limit + USE, NUMBA_CACHE_DIR=str(cache), PYTHONDONTWRITEBYTECODE="1"), cache)
+
+
+@root
+def test_a_full_disk(tiny):
+    cache = tiny.parent / "cache"
+    cache.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", cache], capture_output=True, check=False).returncode:
+        pytest.skip("may not mount")
+    try:
+        assert_only_warned(start(tiny, USE, NUMBA_CACHE_DIR=str(cache)), cache)
+    finally:
+        subprocess.run(["umount", cache], check=True)
+
+
+def as_user(uid, program):
+    """All of Numba is imported by root, since the interpreter itself may be where other users cannot go."""
+    warm_up = "import os, numba; numba.njit(lambda x: x)(1)\n"
+    return f"{warm_up}os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n{program}"
+
+
+@root
+def test_two_users(tiny):
+    """One install, one NUMBA_CACHE_DIR, as /tmp is: each user has, and finds again, an entry that the other cannot write."""
+    cache = tiny.parent / "cache"
+    cache.mkdir()
+    cache.chmod(0o1777)
+    for hits in (0, 1):
+        for uid in (54321, 54322):
+            assert output(start(tiny, as_user(uid, USE), NUMBA_CACHE_DIR=str(cache))) == (f"8 {hits}", "")
+    assert sorted(entry.stat().st_uid for entry in cached(cache)) == [54321, 54322]
+
+
+@root
+def test_a_user_reads_what_the_owner_of_the_install_compiled(tiny):
+    (tiny / "__pycache__").mkdir(mode=0o755)  # as pip makes it
+    run(tiny, USE)
+    assert len(cached(tiny)) == 1
+    assert output(start(tiny, as_user(54321, USE))) == ("8 1", "")
+
+
+@root
+def test_a_user_without_a_home(tiny):
+    """One that the system does not know, as in a container: nothing is written into the current directory."""
+    tiny.parent.chmod(0o777)
+    program = as_user(54321, "os.environ.pop('HOME')\n" + USE)
+    printed, warned = output(start(tiny, program))
+    assert printed == "8 0"
+    assert "RuntimeWarning: compiled code is not kept" in warned
+    assert [path.name for path in tiny.parent.iterdir()] == ["tiny"]
+
+
+MANY = """
+import os, numba, shutil, sys, traceback
+numba.njit(lambda x: 3 * x)(1)  # what every compilation needs, once and not in every child
+from tiny.kernel import twice
+for _ in range(20):
+    shutil.rmtree(os.environ["NUMBA_CACHE_DIR"], ignore_errors=True)
+    ready, go = os.pipe()
+    children = []
+    for _ in range(8):
+        if not (child := os.fork()):
+            os.close(go)
+            os.read(ready, 1)  # until all are there
+            try:
+                assert twice(4) == 8
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        children.append(child)
+    os.close(go)
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 8
+    os.close(ready)
+print("none failed")
+"""
+
+
+@posix
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_eight_processes_at_once_twenty_times(tiny):
+    cache = tiny.parent / "cache"
+    assert output(start(tiny, MANY, NUMBA_CACHE_DIR=str(cache))) == ("none failed", "")
+    (entry,) = cached(cache)
+    assert [*entry.parent.iterdir()] == [entry], "nothing else is left"
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 1"
+
+
+@pytest.mark.slow
+def test_eight_interpreters_at_once_twenty_times(tiny):
+    for turn in range(20):
+        cache = tiny.parent / f"cache_{turn}"
+        processes = [start(tiny, USE, NUMBA_CACHE_DIR=str(cache)) for _ in range(8)]
+        for printed, warned in map(output, processes):
+            assert printed in ("8 0", "8 1")
+            assert warned == ""
+        assert len(cached(cache)) == 1

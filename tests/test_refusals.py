@@ -1,5 +1,6 @@
 """Whatever cannot be answered is refused: by argument, place and remedy, never with a Numba traceback."""
 
+import itertools
 import re
 
 import numpy as np
@@ -243,3 +244,29 @@ def test_scipy_sparse():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match=r"X is .*sparse.*toarray"):
         PROBLEMS["softmax"].gradient(sparse.csr_array(X0), np.zeros(N, int), np.zeros((D, K)))
+
+
+@pytest.mark.parametrize("value", [nan, inf, -inf])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_value_at_any_border_is_named(problem, value):
+    """Of chunks, tiles, blocks of rows and vectors, first and last columns, parameters, weights and labels."""
+    rows, columns = 5003, 19
+    batch = random_batch(problem, np.random.default_rng(14), (rows, columns, 3, 9))
+    arguments = dict(zip(["X", "y", *PROBLEMS[problem].Gradient._fields], batch, strict=True))
+    arguments["sample_weight"] = np.ones(rows)
+    # every border of chunks, tiles and vectors is at a multiple of 8
+    places = [("X", (n, d)) for n, d in zip((n for n in range(rows) if n % 8 in (0, 7)), itertools.cycle(range(columns)))]
+    places += [("X", (n, d)) for n in (0, rows - 1) for d in range(columns)]
+    for name, array in arguments.items():
+        if name != "X":
+            array = np.atleast_1d(array)
+            places += [(name, place) for place in [*np.ndindex(array.shape)][:: max(1, array.size // 60)]]
+            places.append((name, tuple(n - 1 for n in array.shape)))
+    for layout in (np.ascontiguousarray, np.asfortranarray):
+        arguments["X"] = layout(arguments["X"])
+        for name, place in places:
+            wrong = put(arguments[name], place if np.ndim(arguments[name]) else (), value)
+            with pytest.raises(ValueError, match=rf"^{name}\b.*{value}") as refusal:
+                PROBLEMS[problem].gradient(**arguments | {name: layout(wrong) if np.ndim(wrong) else wrong})
+            if np.ndim(wrong):
+                assert [int(n) for n in re.findall(r"\d+", str(refusal.value).split(":")[0].removeprefix(name))] == [*place]

@@ -12,7 +12,7 @@ import pytest
 from cases import DTYPES, PROBLEMS, random_batch
 
 import kernels
-from kernels import _tiles, softmax
+from kernels import _threads, softmax
 
 
 @pytest.fixture
@@ -44,28 +44,75 @@ def test_large_weights_while_other_threads_allocate():
         np.testing.assert_allclose(softmax.gradient(X, y, W, threads=2).W, want, rtol=0, atol=1e-13 * np.abs(want).max() * 100)
 
 
-def test_the_work_is_shared(batch, monkeypatch):
+@pytest.fixture
+def woken(monkeypatch):
+    """How many helpers each call woke."""
+    numbers, wake = [], _threads._wake
+    monkeypatch.setattr(_threads, "_wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job))
+    return numbers
+
+
+def test_the_work_is_shared(batch, woken):
     """Without this the test above would pass with one thread."""
-    submitted = []
-    pool = _tiles.pool
-
-    def watched(workers):
-        submitted.append(workers)
-        return pool(workers)
-
-    monkeypatch.setattr(_tiles, "pool", watched)
     softmax.gradient(*batch, threads=3)
-    assert submitted
-    assert set(submitted) == {2}
-    submitted.clear()
+    assert woken == [2]
+    woken.clear()
     softmax.gradient(*(part[:10] for part in batch[:2]), *batch[2:], threads=3)
     softmax.gradient(*batch, threads=1)
-    assert not submitted
+    assert not woken
 
 
-def test_set_threads_and_the_environment(batch, monkeypatch):
-    seen = []
-    monkeypatch.setattr(_tiles, "pool", lambda workers: seen.append(workers) or concurrent.futures.ThreadPoolExecutor(workers))
+def test_a_helper_takes_chunks(batch):
+    """The lead alone would give the right answer too: here it takes none."""
+    kernel, shared, done = softmax._kernel[8], None, threading.Event()
+    X, y, W, b = batch
+    dW, db = np.empty(W.shape), np.empty(b.shape)
+    call = X, y, W, b, np.empty(0), 0.0, dW, db, True, True
+    shared = np.empty((64, W.size + 1000)), np.empty((64, 3)), np.zeros(16, np.int64), _threads._calls
+    _threads._wake(1, (lambda *arguments: (kernel(*arguments), done.set()), (*call, *shared, _threads.HELP), []))
+    assert done.wait(30)
+    chunks = shared[2][_threads.DONE]
+    assert chunks > 1
+    kept = shared[0][:chunks], shared[1][:chunks], *shared[2:]
+    loss, bad, _ = kernel(*call, *kept, _threads.FINISH)
+    want, gradient = softmax.loss_and_gradient(*batch, threads=1)
+    assert (loss, bad) == (want, 0)
+    assert dW.tobytes() == gradient.W.tobytes()
+
+
+def test_a_helper_that_is_late_is_waited_for(batch, monkeypatch):
+    """A lead that looked for a moment in vain sleeps until the chunk is done."""
+    want = bits(softmax.loss_and_gradient(*batch, threads=1))
+    kernel = softmax._kernel[8]
+
+    def late(*arguments):
+        if arguments[-1] == _threads.LEAD:
+            kernel(*arguments[:-1], _threads.HELP)
+            arguments[-3][_threads.DONE] -= 1  # one more is under way
+            threading.Timer(0.05, lambda: arguments[-3].__setitem__(_threads.DONE, arguments[-3][_threads.DONE] + 1)).start()
+            return 0.0, 0.0, False
+        return kernel(*arguments)
+
+    monkeypatch.setitem(softmax._kernel, 8, late)
+    assert bits(softmax.loss_and_gradient(*batch, threads=2)) == want
+
+
+def test_an_error_in_a_helper_is_raised_by_the_call(batch, monkeypatch):
+    kernel = softmax._kernel[8]
+
+    def failing(*arguments):
+        if arguments[-1] == _threads.HELP:
+            raise MemoryError("no room")
+        return (0.0, 0.0, False) if arguments[-1] == _threads.LEAD else kernel(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setitem(softmax._kernel, 8, failing)
+        with pytest.raises(MemoryError, match="no room"):
+            softmax.gradient(*batch, threads=2)
+    softmax.gradient(*batch, threads=2)  # and the helper lives on
+
+
+def test_set_threads_and_the_environment(batch, monkeypatch, woken):
     try:
         kernels.set_threads(3)
         softmax.gradient(*batch)
@@ -73,7 +120,7 @@ def test_set_threads_and_the_environment(batch, monkeypatch):
         kernels.set_threads(None)
         monkeypatch.setenv("KERNELS_NUM_THREADS", "5")
         softmax.gradient(*batch)
-        assert sorted(set(seen)) == [2, 3, 4]
+        assert woken == [2, 3, 4]
         monkeypatch.setenv("KERNELS_NUM_THREADS", "many")
         with pytest.raises(ValueError, match="KERNELS_NUM_THREADS is 'many'"):
             softmax.gradient(*batch)
@@ -143,7 +190,7 @@ import resource, numpy as np
 from kernels import softmax
 rng = np.random.default_rng(0)
 N, D, K = {shape}
-X, y = np.ones((N, D)), np.zeros(N, np.int64)
+X, y = np.ones((N, {step} * D))[:, ::{step}], np.zeros(N, np.int64)
 W, b = np.zeros((D, K)), np.zeros(K)
 softmax.gradient(X[:200], y[:200], W, b)  # loads the code
 import gc; gc.collect()
@@ -154,9 +201,18 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
-@pytest.mark.parametrize("shape", [(1_000_000, 10, 3), (20_000, 1000, 100)])
-def test_memory_does_not_grow_with_n(shape):
+@pytest.mark.parametrize(
+    ("shape", "step"),
+    [
+        ((1_000_000, 10, 3), 1),
+        ((20_000, 1000, 100), 1),
+        ((500, 100_000, 1), 1),
+        ((500, 100_000, 1), 2),
+        ((3000, 1, 100_000), 1),
+    ],
+)
+def test_memory_does_not_grow_with_n(shape, step):
     """At most 16 MiB beyond inputs and outputs: the check of X is made a block of rows at a time, the scores a tile."""
-    program = MEMORY.format(shape=shape)
+    program = MEMORY.format(shape=shape, step=step)
     peak = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
     assert int(peak) <= 16 * 1024
