@@ -112,7 +112,7 @@ def roofline(results: Results, problem: str) -> Figure:
         peak = results.ceilings[dtype].median
         mine = [cell for cell in cells if cell.dtype == dtype]
         intensity = [cell.flop / cell.bytes for cell in mine]
-        x = np.geomspace(min(intensity) / 2, max(*intensity, peak / read) * 2, 200)
+        x = np.geomspace(min(*intensity, peak / read) / 2, max(*intensity, peak / read) * 2, 200)
         ax.plot(x, np.minimum(peak, x * read) / 1e9, color="black", linewidth=1.5)
         ax.text(x[-1], peak / 1e9 * 1.1, f"{peak / 1e9:.0f} GFLOP/s", ha="right", va="bottom")
         ax.annotate(f"{read / 1e9:.0f} GB/s", (x[0], x[0] * read / 1e9), (8, -8), textcoords="offset points", va="top")
@@ -120,10 +120,7 @@ def roofline(results: Results, problem: str) -> Figure:
             for name in cell.contestants:
                 s, speed = style(name), cell.flop / cell.timings[name].time.median / 1e9
                 ax.plot(cell.flop / cell.bytes, speed, marker=s.marker, color=s.color, linestyle="", markersize=5)
-                number = str(1 + sizes.index((cell.data, cell.size)))
-                ax.annotate(
-                    number, (cell.flop / cell.bytes, speed), (4, 0), textcoords="offset points", fontsize=7, va="center"
-                )
+                numbered(ax, (cell.flop / cell.bytes, speed), 1 + sizes.index((cell.data, cell.size)))
         ax.set(xscale="log", yscale="log", xlabel="FLOP per byte of X and y", title=f"{problem}, {dtype}")
         ax.margins(y=0.12)
         plain(ax.xaxis)
@@ -178,7 +175,7 @@ def bars(results: Results, problem: str) -> Figure:
         y += 0.8
     ax.axvline(1, color="black", linewidth=1)
     ax.set(xscale="log", yticks=ticks, yticklabels=labels, xlabel="times as fast as NumPy", title=problem)
-    ax.margins(x=0.12, y=0.01)
+    ax.margins(x=0.2, y=0.01)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     plain(ax.xaxis)

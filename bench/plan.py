@@ -27,7 +27,7 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10_000, checked=1_000_000),
-    "default": Effort(passes=12, seconds=0.02, allowance=4.0, budget=170, longest=1_000_000, checked=2_000_000),
+    "default": Effort(passes=12, seconds=0.02, allowance=4.0, budget=185, longest=1_000_000, checked=2_000_000),
     "full": Effort(passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000),
 }
 

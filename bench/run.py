@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ from bench.plan import Plan, UsageError
 from kernels._compile import source_stamp
 
 ROOT = Path(__file__).parent.parent
+COMPILED = "compiled"  # Numba's cache, in the directory of the report
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
 SLOW = 0.1  # seconds: such a call is visited once in a pass
 MATTERS = (*PINNED, "VECLIB", "GOTO", "NPY", "KMP", "GOMP", "XLA", "JAX", "TORCH", "ONEDNN", "DNNL", "MALLOC", "LD_PRELOAD")
@@ -43,6 +45,7 @@ class Records:
             else:
                 self.lines = []
                 self.path.write_text("")
+                shutil.rmtree(directory / COMPILED, ignore_errors=True)  # compiling is measured too
                 self.add(head)
         except OSError as error:
             raise UsageError(
@@ -145,8 +148,8 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
     with tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "bench.worker"]
         pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
-        if plan.preset != "quick":  # nothing compiled is taken from an earlier run: compiling is measured too
-            pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / "compiled")
+        if plan.preset != "quick":  # nothing compiled is taken from an earlier run
+            pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / COMPILED)
         worker = subprocess.Popen(
             command,
             cwd=ROOT,

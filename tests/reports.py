@@ -37,7 +37,7 @@ def run(directory: Path, passes: int = 9, noise: float = 0.01, seed: int = 0, sp
 def timing(case: Any, number: int, family: str, seconds: float) -> dict[str, Any]:
     problem = case.problem
     return {
-        "kind": "passed", "case": case.id, "pass": number, "family": family, "median": seconds, "rounds": 3, "iterations": 2,
+        "kind": "passed", "case": case.id, "pass": number, "family": family, "median": seconds, "iterations": 2,
         "spent": 3 * seconds, "first_call": 2.0 / number, "compiled": number == 1, "error": 1.5, "error_rows": 100,
         "problem": problem.name, "data": problem.data.__name__, "size": problem.size, "shape": list(problem.shape),
         "order": problem.order, "dtype": case.dtype, "contestant": case.contestant,
