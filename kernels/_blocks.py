@@ -11,13 +11,12 @@ registers by itself, so the blocks are written as explicit vectors. Arrays come 
 
 import os
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils, codegen, config, types
 from numba.extending import intrinsic
 
-from kernels._compile import compiled
+from kernels._compile import compiled, part
 
 
 def _features() -> str:
@@ -45,7 +44,7 @@ AXPY_CHUNK = 128  # rows at a time, for the same reason
 INTP = types.intp
 
 
-@compiled
+@part
 def padded(n):
     """n, rounded up to what a result's rows must hold: whole blocks of either kernel in either dtype.
 
@@ -260,6 +259,17 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, 
 
 
 @intrinsic
+def _not_inlined(typingctx):
+    """Keep the function that calls this a function: LLVM would copy all its blocks to each place that it is called from."""
+
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+@intrinsic
 def _pack(typingctx, like, A, lda, n, width, to):
     """Rows of `width` numbers, AXPY_VECTORS vectors apart from `to` on: each in lines of its own, all next to one another."""
 
@@ -288,8 +298,9 @@ def _pack(typingctx, like, A, lda, n, width, to):
 
 
 @compiled
-def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead=0):
+def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead):
     """S[c, i] += Σ_j A[i, j] B[c, j], numbers of `size` bytes; asks for the lines `ahead` bytes from those of A."""
+    _not_inlined()
     chunk = DOT_CHUNK // size
     blocks = (n_c + DOT_COLUMNS - 1) // DOT_COLUMNS
     whole = n_i // DOT_ROWS * DOT_ROWS
@@ -299,7 +310,7 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead=0):
             width = min(chunk, n_j - j)
             c = 0
             for block in range(blocks):
-                count, soon = (n_c - c) // (blocks - block), ahead if c == 0 else 0
+                count, soon = (n_c - c) // (blocks - block), ahead * (c == 0)
                 b = B + c * ldb + j * size
                 for i in range(panel, min(panel + rows, whole), DOT_ROWS):
                     a, s = A + i * lda + j * size, S + c * lds + i * size
@@ -318,7 +329,7 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead=0):
 def _axpy_rows(rows):
     """`_axpy_block` of any number of vectors, for a fixed number of rows."""
 
-    @numba.njit(error_model="numpy")
+    @part
     def axpy_rows(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors):
         if AXPY_VECTORS == 4 and vectors == 4:
             _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 4)
@@ -336,8 +347,9 @@ _axpy_1, _axpy_2, _axpy_3, _axpy_4 = map(_axpy_rows, range(1, 5))
 
 
 @compiled
-def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead=0):
+def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead):
     """G[c, j] += Σ_i P[c, i] A[i, j], the P[c, i] `step` bytes apart; asks for the lines `ahead` bytes from those of A."""
+    _not_inlined()
     lanes = VECTOR_BYTES // size
     all_vectors = (n_j + lanes - 1) // lanes
     j_blocks = (all_vectors + AXPY_VECTORS - 1) // AXPY_VECTORS
@@ -354,9 +366,9 @@ def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead=0):
             if n_c >= PACKED_FOR:
                 line = (np.intp(packed.ctypes.data) + 63) & -64
                 _pack(like, a, lda, n, width, line)
-                a, stride, ahead = line, PACKED_ROW, 0
+                a, stride, ahead = line, PACKED_ROW, np.intp(0)
             for c_block in range(c_blocks):
-                count, soon = (n_c - c) // (c_blocks - c_block), ahead if c == 0 else 0
+                count, soon = (n_c - c) // (c_blocks - c_block), ahead * (c == 0)
                 p, g = P + c * ldp + i * step, G + c * ldg + j * size
                 if count == 4:
                     _axpy_4(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)

@@ -50,6 +50,13 @@ def compiled(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     return dispatcher
 
 
+def part(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile what only compiled code calls: no entry from Python, and no cache but that of what it is a part of."""
+    if function is None:
+        return functools.partial(part, **options)
+    return numba.njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)(function)
+
+
 def inlined(function: Callable[..., Any]) -> Any:
     """Compile as a part of whatever calls it: LLVM then works on it once, not once for every level of calls."""
     return numba.njit(nogil=True, error_model="numpy", inline="always")(function)

@@ -8,11 +8,12 @@ e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, s = f / (2 + f) with f = m - 1, an
 import math
 from typing import Any
 
-import numba
 import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
+
+from kernels._compile import part
 
 
 @intrinsic
@@ -56,7 +57,7 @@ def _polynomial(terms):
 
 def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms):
     """The functions for one float type; every constant is of that type, so nothing is promoted."""
-    inline = numba.njit(error_model="numpy", fastmath={"contract"}, forceinline=True)
+    inline = part(fastmath={"contract"}, forceinline=True)
     bias, shift = integer(2 ** (8 * real(0).itemsize - mantissa - 2) - 1), integer(mantissa)
     magic = real(1.5 * 2**mantissa)  # added and subtracted, it rounds to a whole number
     magic_bits = integer(magic.view(integer))

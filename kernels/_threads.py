@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from kernels import _check
-from kernels._compile import compiled, inlined
+from kernels._compile import compiled, part
 
 ALONE, LEAD, HELP, FINISH = range(4)  # what a kernel is called to do
 NEXT, DONE = 0, 8  # places in `progress`: the next chunk to take, the number done; two lines of the cache
@@ -56,7 +56,7 @@ def _look(typingctx, numbers, place):
     return types.int64(numbers, types.intp), generate
 
 
-@inlined
+@part
 def all_done(progress, chunks):
     """Whether the helpers finish their chunks while the caller waits, as they do unless the system holds one up."""
     looks = 0

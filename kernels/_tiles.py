@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numba import types
 from numba.core import config
-from numba.extending import overload
+from numba.extending import intrinsic, overload
 
 from kernels import _check, _threads
 from kernels._blocks import VECTOR_BYTES, axpy, dot, padded
-from kernels._compile import compiled, inlined
+from kernels._compile import compiled, inlined, part
 from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, NEXT, all_done, take
 
 TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
@@ -28,12 +28,18 @@ SQUARE = 16  # a matrix is transposed in squares whose rows and columns both sta
 PARTIAL_BYTES = 2**23  # of all partial gradients together
 
 
-@inlined
-def address(array):
-    return np.intp(array.ctypes.data)
+@intrinsic
+def address(typingctx, array):
+    """Of the first number."""
+
+    def generate(context, builder, signature, args):
+        data = context.make_array(array)(context, builder, args[0]).data
+        return builder.ptrtoint(data, context.get_value_type(types.intp))
+
+    return types.intp(array), generate
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
 def total(numbers, n):
     """Sum of the first n numbers, in whatever order is fastest (and the same every time)."""
     result = numbers.dtype.type(0)
@@ -42,14 +48,14 @@ def total(numbers, n):
     return result
 
 
-@inlined
+@part
 def add(sums, numbers):
     """sums += numbers"""
     for i in range(len(sums)):
         sums[i] += numbers[i]
 
 
-@inlined
+@part
 def not_finite(numbers, n):
     """How many of the first n numbers are nan or infinite."""
     count = 0
@@ -58,7 +64,7 @@ def not_finite(numbers, n):
     return count
 
 
-@inlined
+@part
 def transpose(A, rows, columns, B):
     """B = Aᵀ, of the first rows and columns of A."""
     for i in range(0, rows, SQUARE):
@@ -68,7 +74,7 @@ def transpose(A, rows, columns, B):
                     B[c, r] = A[r, c]
 
 
-@inlined
+@part
 def transposed(W):
     """Wᵀ, each row with room for whole vectors."""
     rows, columns = W.shape
@@ -77,13 +83,13 @@ def transposed(W):
     return Wt
 
 
-@compiled
+@part
 def whole_vectors(n):
     """n, rounded up to whole vectors of either dtype."""
     return (n + 15) // 16 * 16
 
 
-@compiled
+@part
 def is_wide(D, K, size):
     """Whether K is to lie along the vectors: W and dW need not be turned then, but the scores of a tile, twice."""
     lanes = VECTOR_BYTES // size
@@ -91,7 +97,7 @@ def is_wide(D, K, size):
     return D >= WIDE_D and K >= WIDE_K and used >= 0.75
 
 
-@compiled
+@part
 def sums_of(D, K, wide):
     """How many numbers the sums of dW take: D × K in whole vectors where K is wide, else K × D."""
     return D * whole_vectors(K) if wide else K * padded(D)
@@ -124,7 +130,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
 
     def tile_pass(X, y, W, b, weight, tile, rows, scratch_rows, extra, partials, sums, progress, want_loss, want_gradient):
         N, D = X.shape
-        K, size, like = W.shape[1], X.itemsize, X.dtype.type(0)
+        K, size, like, here = W.shape[1], X.itemsize, X.dtype.type(0), np.intp(0)  # a literal 0 would be one more type
         fortran = X.strides[0] == size and (X.strides[1] != size or D == 1)
         # Another order is copied tile by tile; so is one whose rows, a multiple of a page apart, all fall upon the same
         # lines of the L1 cache, where that pays.
@@ -161,15 +167,16 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                     for r in range(n):
                         for k in range(K):
                             Z[r, k] = b[k] if b.size > 0 else like
-                    axpy(like, size, address(W), K * size, D, K, X_at, X.strides[0], X.strides[1], n, address(Z), Z.strides[0])
+                    W_at, Z_at, ldz = address(W), address(Z), Z.strides[0]
+                    axpy(like, size, W_at, K * size, D, K, X_at, X.strides[0], X.strides[1], n, Z_at, ldz, here)
                     transpose(Z, n, K, S)
                 else:
                     for k in range(K):
                         S[k] = b[k] if b.size > 0 else like
                     if fortran:
-                        axpy(like, size, X_at, ldx, D, n, address(Wt), ldw, size, K, S_at, lds)
+                        axpy(like, size, X_at, ldx, D, n, address(Wt), ldw, size, K, S_at, lds, here)
                     else:
-                        dot(like, size, X_at, ldx, n, D, address(Wt), ldw, K, S_at, lds)
+                        dot(like, size, X_at, ldx, n, D, address(Wt), ldw, K, S_at, lds, here)
                 if not want_gradient:  # a gradient shows an infinity in X by itself, a loss may not: p = 0, relu
                     for k in range(K):
                         bad += not_finite(S[k], n)
@@ -181,8 +188,8 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                     ahead = 0 if copied or start + tile >= stop else tile * X.strides[0]
                     if wide:
                         transpose(S, K, n, Z)
-                        G_at, ldz = address(partial), Z.strides[0]
-                        axpy(like, size, address(Z), ldz, n, K, X_at, X.strides[1], X.strides[0], D, G_at, ldz)
+                        Z_at, ldz, G_at = address(Z), Z.strides[0], address(partial)
+                        axpy(like, size, Z_at, ldz, n, K, X_at, X.strides[1], X.strides[0], D, G_at, ldz, here)
                     elif fortran:
                         dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size, ahead)
                     else:
@@ -196,7 +203,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
     return inlined(tile_pass)
 
 
-@inlined
+@part
 def average(partials, start, wide, W, b, reg, weights, dW, db):
     """Gradient of W and b from the sums that begin at `start` in each chunk's partial; how many numbers are not finite."""
     (D, K), penalised = W.shape, W.dtype.type(reg)
@@ -206,7 +213,8 @@ def average(partials, start, wide, W, b, reg, weights, dW, db):
         add(sums, partials[chunk, start:])
     if wide:
         for d in range(D):
-            dW[d] = sums[d * whole_vectors(K) :][:K]
+            for k in range(K):
+                dW[d, k] = sums[d * whole_vectors(K) + k]
     else:
         transpose(sums[:sums_W].reshape(K, padded(D)), K, D, dW)
     for d in range(D):
@@ -217,7 +225,7 @@ def average(partials, start, wide, W, b, reg, weights, dW, db):
     return not_finite(dW.reshape(-1), D * K) + not_finite(db, b.size) + not_finite(b, b.size)
 
 
-@inlined
+@part
 def totals(sums):
     """Sum of the losses, sum of the weights, and how much was wrong, of all chunks."""
     loss, weights, bad = 0.0, 0.0, 0.0
@@ -228,7 +236,7 @@ def totals(sums):
     return loss, weights, bad + (not 0 < weights < np.inf)
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
 def squares(numbers):
     """Sum of the squares, in float64."""
     result = 0.0
@@ -237,7 +245,7 @@ def squares(numbers):
     return result
 
 
-@inlined
+@part
 def penalty(W, reg):
     """½ reg ‖W‖²"""
     return 0.5 * reg * squares(W.reshape(-1))

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kernels import _check, _tiles, descent
-from kernels._compile import compiled, given
+from kernels._compile import compiled, given, part
 from kernels._math import log1p_exp_and_sigmoid, sigmoid
 
 Array = NDArray[Any]
@@ -98,7 +98,7 @@ def loss_and_gradient_numpy(X, y, w, b, reg=0.0, sample_weight=None, want_loss=T
     return loss, Gradient(dw, None if b is None else -float(r.sum() / total))
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
 def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
     """Overwrite the scores S (1, n) of n samples by their residuals; the sum of their losses, and labels that are neither."""
     z, losses, loss, wrong = S[0], scratch[0], 0.0, 0

@@ -19,7 +19,7 @@ from numba import types
 from numpy.typing import ArrayLike, NDArray
 
 from kernels import _check, _tiles, descent
-from kernels._compile import compiled, given
+from kernels._compile import compiled, given, part
 from kernels._math import exp, log
 
 Array = NDArray[Any]
@@ -123,7 +123,7 @@ def softmax_numpy(z):
     return highest, Z
 
 
-@compiled(fastmath={"reassoc", "contract"})
+@part(fastmath={"reassoc", "contract"})
 def cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch):
     """Overwrite the scores S (K, n) of n samples by s (p - onehot(y)); the sum of s (their loss), and labels that are no class.
 
@@ -162,7 +162,7 @@ def cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch):
     return loss, wrong
 
 
-@compiled
+@part
 def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
     return cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch)
 

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from kernels import _check, _threads, _tiles, descent
 from kernels._blocks import axpy, dot, padded
-from kernels._compile import compiled
+from kernels._compile import compiled, part
 from kernels._threads import ALONE, DONE, FINISH, HELP, LEAD, all_done, take
 from kernels._tiles import address
 from kernels.softmax import cross_entropy_numpy, cross_entropy_tiled, softmax_numpy
@@ -141,12 +141,12 @@ def _forward_numpy(X, W1, b1, W2, b2):
     return h, z
 
 
-@compiled
+@part
 def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
     """Overwrite the hidden scores S (H, n) by g; the sum of the losses and the wrong labels; dW2 and db2 into `partial`."""
     W2, b2 = extra
     H, K = W2.shape
-    like, size, ldg = S.dtype.type(0), S.itemsize, padded(H)
+    like, size, ldg, here = S.dtype.type(0), S.itemsize, padded(H), np.intp(0)
     Z, g = scratch[3 : 3 + K], scratch[3 + K :]
     for j in range(H):
         for i in range(n):
@@ -154,15 +154,15 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     for k in range(K):
         Z[k] = b2[k]
     S_at, Z_at, lds = address(S), address(Z), S.strides[0]
-    axpy(like, size, S_at, lds, H, n, address(W2), size, K * size, K, Z_at, lds)
+    axpy(like, size, S_at, lds, H, n, address(W2), size, K * size, K, Z_at, lds, here)
     loss, wrong = cross_entropy_tiled(Z, n, y, s, want_loss, want_gradient, scratch)
     if want_gradient:
-        dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size)
+        dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size, here)
         for k in range(K):
             partial[K * ldg + k] += _tiles.total(Z[k], n)
         for j in range(H):
             g[j] = 0
-        axpy(like, size, Z_at, lds, K, n, address(W2), K * size, size, H, address(g), lds)
+        axpy(like, size, Z_at, lds, K, n, address(W2), K * size, size, H, address(g), lds, here)
         for j in range(H):
             for i in range(n):
                 S[j, i] = like if S[j, i] == 0 else g[j, i]
