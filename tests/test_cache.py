@@ -3,6 +3,7 @@
 Each test runs new processes, with a copy of the package, or with a package of one kernel and the same `_compile.py`.
 """
 
+import contextlib
 import os
 import pickle
 import shutil
@@ -275,10 +276,16 @@ def test_a_disk_that_fills_up(tiny):
 def test_a_full_disk(tiny):
     cache = tiny.parent / "cache"
     cache.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8k", "tmpfs", cache], capture_output=True, check=False).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", cache], capture_output=True, check=False).returncode:
         pytest.skip("may not mount")
     try:
-        assert_only_warned(start(tiny, USE, NUMBA_CACHE_DIR=str(cache)), cache)
+        with contextlib.suppress(OSError), open(cache / "filler", "wb", buffering=0) as filler:
+            while filler.write(bytes(4096)):
+                pass
+        printed, warned = output(start(tiny, USE, NUMBA_CACHE_DIR=str(cache)))
+        assert printed == "8 0"
+        assert "RuntimeWarning: compiled code is not kept" in warned
+        assert not cached(cache)
     finally:
         subprocess.run(["umount", cache], check=True)
 

@@ -219,6 +219,14 @@ def test_a_result_too_large_is_no_number(problem, variant):
         function(**arguments, variant=variant)
 
 
+def test_nothing_wider_is_advised_than_there_is():
+    function, arguments = call_of("linear")
+    arguments["X"] = np.full((N, D), 1e300)
+    arguments["w"] *= 1e300
+    with pytest.raises(FloatingPointError, match=r"too large for float64: scale .*\|X\| is 1e\+300\) or the parameters$"):
+        function(**arguments)
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_weights_too_large_for_the_dtype_of_X(problem):
     function, arguments = call_of(problem)

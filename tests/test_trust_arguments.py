@@ -400,8 +400,11 @@ def test_ten_thousand_arrays_of_labels(problem):
         y = np.frombuffer(rng.bytes(N * dtype.itemsize), dtype).copy()  # any pattern of bits, of a bool too
         if turn % 3:
             usual = [-1, 1] if problem == "logistic" else range(K)
-            keep = rng.random(N) < (1 if turn % 3 == 1 else 0.95)
-            y[keep] = rng.choice(usual, N).astype(dtype)[keep]
+            bits = y[:3].copy()
+            y[:] = rng.choice(usual, N).astype(dtype)
+            if turn % 3 == 2:  # one is just beside, or any bits again
+                beside = np.array([K, -1, 0, 2, 127]).astype(dtype)
+                y[rng.integers(N)] = rng.choice(np.concatenate([beside, bits]))
         with np.errstate(all="ignore"):
             exact = [int(v) if dtype.kind in "iu" else v for v in y]  # no rounding to float in the comparison
             right = all(good(np.float64(v)) if dtype.kind not in "iu" else good(v) for v in exact)
