@@ -118,7 +118,7 @@ def loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def descent_loop(X, y, s, parameters, moving, gradient, reg, rates, tol, rtol, losses, watch):
-        step, wanted = math.inf, len(losses) > 0  # no literal True, for which Numba would compile the pass once more
+        step, wanted = 0.0, len(losses) > 0  # no literal True, for which Numba would compile the pass once more
         for i in range(len(losses)):
             loss, slope = loss_and_gradient(X, y, s, parameters, gradient, reg, wanted)
             losses[i] = loss
@@ -291,7 +291,7 @@ class Descent:
         self.end = self.i + plan.max_iter
         self.losses = [past]
         self.measures: list[Any] = []
-        self.verdict, self.step, self.in_range = GOING, math.inf, True
+        self.verdict, self.step, self.in_range = GOING, 0.0, True
         self.loss_and_gradient = variant(model, plan)
         self.iterate = loop(self.loss_and_gradient)
         small = len(batch[0]) * sum(p.size for p in self.parameters) <= SMALL
@@ -334,7 +334,7 @@ class Descent:
         done, self.verdict, step = self.iterate(*self.batches.at(self.i), p, p, self.gradient, *settings, losses, watch)
         begins = self.i % self.batches.per_epoch == 0
         self.step = step if begins else max(self.step, step)  # the longest of the epoch
-        self.in_range = math.isfinite(losses[done - 1]) and (math.isfinite(step) or self.verdict != DIVERGED)
+        self.in_range = math.isfinite(losses[done - 1] + step)
         if self.verdict == DIVERGED and whole and self.in_range and self.cannot_diverge():
             done, self.verdict, self.watch = done - 1, GOING, watch_from(self.first)  # rounding grew; that loss led to no step
         return losses[:done]
@@ -343,8 +343,12 @@ class Descent:
         callback = self.plan.callback
         return callback is not None and bool(callback(self.i, loss, self.model.unpack(*map(np.copy, parameters))))
 
+    @functools.cached_property
+    def safe(self) -> tuple[float, float]:
+        return safe_learning_rate(self)
+
     def cannot_diverge(self) -> bool:
-        return self.model.curvature is not None and self.plan.learning_rate <= safe_learning_rate(self)[0]
+        return self.model.curvature is not None and self.plan.learning_rate <= self.safe[0]
 
     def end_epoch(self) -> None:
         if not self.batches.whole:
@@ -444,7 +448,8 @@ def rate_by_halves(descent: Descent, start: Iterable[Array]) -> float:
 
 def scales_advice(X: Array) -> str:
     """To standardise, where the features' sizes (root mean square) differ by more than a hundredfold."""
-    size = np.sqrt(np.mean([np.square(X[n : n + 1024], dtype=np.float64).mean(axis=0) for n in range(0, len(X), 1024)], axis=0))
+    squares = [np.square(X[n : n + 1024], dtype=np.float64).sum(axis=0) for n in range(0, len(X), 1024)]
+    size = np.sqrt(np.sum(squares, axis=0) / len(X))
     if not size.any() or size.max() <= 100 * size[size > 0].min():
         return ""
     low, high = int(np.where(size > 0, size, np.inf).argmin()), int(size.argmax())
@@ -464,7 +469,7 @@ def divergence(descent: Descent, losses: Array, start: list[Array]) -> Divergenc
             f"loss over {min(plan.max_iter, TRIAL)} iterations is {safe:.4g}."
         )
     else:
-        safe, eigenvalue = safe_learning_rate(descent)
+        safe, eigenvalue = descent.safe
         safe = safe if descent.batches.whole else min(safe, plan.learning_rate / 2)  # on batches it is an estimate
         advice = (
             f"The largest that is safe on this data is {safe:.4g}: {SAFE} · 2 / ({model.curvature:g} · {eigenvalue:.4g} + "

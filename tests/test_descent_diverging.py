@@ -81,6 +81,7 @@ def test_what_the_error_holds(problem, variant, dtype):
     X, y = random_data(problem, 3)
     settings = {"variant": variant, "learning_rate": 1e4, "max_iter": 2000}
     error = error_of(problem, X.astype(dtype), y, **settings)
+    assert str(error) == str(error_of(problem, X.astype(dtype), y, **settings, callback=lambda *seen: False))
     assert isinstance(error, ValueError)
     assert error.iteration == len(error.losses) - 1 <= 1000
     assert f"at iteration {error.iteration} " in str(error)
@@ -136,7 +137,9 @@ def test_rounding_is_no_divergence(problem, dtype, seed):
     fit = PROBLEMS[problem].descend(X, y, learning_rate=rate, max_iter=5000, tol=0)
     assert PROBLEMS[problem].descend(X, y, learning_rate=rate, max_iter=3000, tol=0, start=fit).n_iter >= fit.n_iter
     if problem == "linear":
-        linear.descend(X, y, w=np.ones(X.shape[1], dtype), learning_rate=rate, max_iter=3000, tol=0)
+        start = {"w": np.ones(X.shape[1], dtype), "learning_rate": rate, "tol": 0}
+        linear.descend(X, y, **start, max_iter=3000)
+        linear.descend(X, y, **start, max_iter=300, callback=lambda *seen: False)
 
 
 def test_growth_that_is_not_for_ever_is_none():

@@ -101,7 +101,7 @@ def test_two_layer_spiral(results):
     parameters = list(found["parameters"])
     value, gradient = two_layer.loss_and_gradient(X, y, *parameters, reg=1e-3)
     assert value == pytest.approx(loss(parameters), rel=1e-13)
-    assert value < found["losses"][-2]
+    assert value == pytest.approx(found["losses"][-1], rel=1e-2)  # one step on; a rate of 1 still swings a little
     for ours, theirs in zip(gradient, autograd.grad(loss)(parameters), strict=True):
         # Sums of 300 terms of at most |x h w| < 30 each.
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=300 * 30 * np.finfo(float).eps)
