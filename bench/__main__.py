@@ -19,7 +19,7 @@ from kernels._threads import cpus
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     preset = whole.add_mutually_exclusive_group()
-    preset.add_argument("--quick", action="store_const", dest="preset", const="quick", help="a few small cells, under a minute")
+    preset.add_argument("--quick", action="store_const", dest="preset", const="quick", help="a few small cells, about a minute")
     preset.add_argument("--full", action="store_const", dest="preset", const="full", help="every cell, up to an hour")
     whole.set_defaults(preset="default", command=measure)
     whole.add_argument(

@@ -24,12 +24,17 @@ def percent(part: float) -> str:
     return f"{100 * part:.2g}%" if part < 0.1 else f"{100 * part:.0f}%"
 
 
+def number(value: float, digits: int = 3) -> str:
+    """That many digits, and no power of ten where it is large."""
+    return f"{value:.{digits}g}" if value < 10**digits - 0.5 else f"{value:.0f}"
+
+
 def times(found: Interval) -> str:
-    return f"{found.median:.3g}×"
+    return f"{number(found.median)}×"
 
 
 def ends(found: Interval) -> str:
-    return f"{found.low:.3g}–{found.high:.3g}"
+    return f"{number(found.low)}–{number(found.high)}"
 
 
 def cell_text(cell: Cell, contestant: str) -> str:
@@ -62,12 +67,12 @@ def against_rivals(results: Results) -> str:
     found = [(cell, standing) for cell in results.table if (standing := results.standing(cell, results.rivals))]
     if not found:
         return ""
-    number = {kind: sum(standing == kind for _, standing in found) for kind in ("fastest", "tied", "beaten")}
-    text = f"{SUBJECT} is the fastest of our variants in {number['fastest']} of {count(len(found), 'cell')}"
-    if number["tied"]:
-        text += f", level within the noise in {number['tied']}"
-    if number["beaten"]:
-        text += f", beaten in {number['beaten']}"
+    cells = {kind: sum(standing == kind for _, standing in found) for kind in ("fastest", "tied", "beaten")}
+    text = f"{SUBJECT} is the fastest of our variants in {cells['fastest']} of {count(len(found), 'cell')}"
+    if cells["tied"]:
+        text += f", level within the noise in {cells['tied']}"
+    if cells["beaten"]:
+        text += f", beaten in {cells['beaten']}"
     ratios = [(ratio.median, cell) for cell in results.table if (ratio := cell.ratio(SUBJECT))]
     return f"{text}; {middle_and_worst(ratios, 'NumPy')}."
 
@@ -87,7 +92,7 @@ def against(results: Results, peer: str) -> str:
 def middle_and_worst(ratios: list[tuple[float, Cell]], other: str) -> str:
     worst, where = min(ratios, key=lambda pair: pair[0])
     middle = statistics.median(ratio for ratio, _ in ratios)
-    return f"{middle:.2g}× the speed of {other} in the middle cell, {worst:.2g}× in the worst ({name(where)})"
+    return f"{number(middle, 2)}× the speed of {other} in the middle cell, {number(worst, 2)}× in the worst ({name(where)})"
 
 
 def of_ceilings(results: Results) -> str:

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from bench.claims import times
 from bench.plan import BASELINE
 from bench.results import Cell, Results
 
@@ -165,7 +166,7 @@ def bars(results: Results, problem: str) -> Figure:
             ahead = found.median >= 1
             where, side = (found.high, 4) if ahead else (found.low, -4)
             ax.annotate(
-                f"{found.median:.3g}×", (where, y), (side, 0), textcoords="offset points",
+                times(found), (where, y), (side, 0), textcoords="offset points",
                 ha="left" if ahead else "right", va="center", fontsize=7,
             )  # fmt: skip
             y += 1

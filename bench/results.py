@@ -202,8 +202,10 @@ class Results:
             info, name = benchmark["extra_info"], benchmark["group"]
             cell = cells.setdefault(name, Cell(name, part=info["part"], **{key: info[key] for key in PER_CELL}))
             cell.timings[info["contestant"]] = Timing(info["passes"], info.get("error"), info.get("error_rows"))
-        self.table = [cell for cell in cells.values() if cell.part == "table"]
-        self.sweep = [cell for cell in cells.values() if cell.part == "sweep"]
+        order = list(dict.fromkeys(cell.problem for cell in cells.values()))
+        grouped = sorted(cells.values(), key=lambda cell: order.index(cell.problem))
+        self.table = [cell for cell in grouped if cell.part == "table"]
+        self.sweep = [cell for cell in grouped if cell.part == "sweep"]
         spreads = [spread(cell.same) for cell in self.table if cell.same and cell.same.sure]
         self.typical = statistics.median(spreads) if spreads else 1.0
         for cell in cells.values():
