@@ -176,12 +176,12 @@ class _Emit:
 
 
 @intrinsic(prefer_literal=True)
-def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, ahead, rows, columns):
+def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, rows, columns):
     """S[c, i] += Σ_j A[i, j] B[c, j] for `rows` rows i and `columns` rows c."""
 
     def generate(context, builder, signature, args):
         emit = _Emit(context, builder, like)
-        _, A, lda, width, B, ldb, S, lds, ahead, _, _ = args
+        _, A, lda, width, B, ldb, S, lds, _, _ = args
         R, C = rows.literal_value, columns.literal_value
         a_rows = [emit.pointer(A, builder.mul(emit.intp(i), lda)) for i in range(R)]
         b_rows = [emit.pointer(B, builder.mul(emit.intp(c), ldb)) for c in range(C)]
@@ -192,13 +192,7 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, ahead, rows, colu
 
         whole = builder.and_(width, emit.intp(-emit.lanes))
 
-        def add_at(j, sums):
-            with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
-                for row in a_rows:
-                    emit.prefetch(builder.gep(row, [j]), ahead)
-            return add(sums, lambda row: emit.load(row, j))
-
-        sums = emit.loop(whole, emit.lanes, [emit.zero()] * (C * R), add_at)
+        sums = emit.loop(whole, emit.lanes, [emit.zero()] * (C * R), lambda j, sums: add(sums, lambda row: emit.load(row, j)))
         mask = emit.mask(builder.sub(width, whole))
         sums = emit.when(
             builder.icmp_signed("<", whole, width), sums, lambda: add(sums, lambda row: emit.masked_load(row, mask, whole))
@@ -209,16 +203,19 @@ def _dot_block(typingctx, like, A, lda, width, B, ldb, S, lds, ahead, rows, colu
             builder.store(builder.fadd(builder.load(pointer, align=emit.size), total), pointer, align=emit.size)
         return context.get_dummy_value()
 
-    return types.void(like, *[INTP] * 8, rows, columns), generate
+    return types.void(like, *[INTP] * 7, rows, columns), generate
 
 
 @intrinsic(prefer_literal=True)
-def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, rows, vectors):
-    """G[c, j] += Σ_i P[c, i] A[i, j] for `rows` rows c and `vectors` vectors of j, of which `width` numbers count."""
+def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, rows, vectors, asks):
+    """G[c, j] += Σ_i P[c, i] A[i, j] for `rows` rows c and `vectors` vectors of j, of which `width` numbers count.
+
+    If it `asks`, for the lines `ahead` bytes from those of A: to look each time whether it should takes longer than it saves.
+    """
 
     def generate(context, builder, signature, args):
         emit = _Emit(context, builder, like)
-        _, A, lda, n, width, P, ldp, step, G, ldg, ahead, _, _ = args
+        _, A, lda, n, width, P, ldp, step, G, ldg, ahead, _, _, _ = args
         C, U = rows.literal_value, vectors.literal_value
         together = max(1, AXPY_SUMS // (C * U))  # rows of A, each with sums of its own: one sum would wait for itself
         mask = emit.mask(builder.sub(width, emit.intp((U - 1) * emit.lanes)))
@@ -231,9 +228,8 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, 
             row = emit.pointer(A, builder.mul(i, lda))
             a = [emit.load(row, emit.intp(u * emit.lanes)) for u in range(U - 1)]
             a.append(emit.masked_load(row, mask, emit.intp((U - 1) * emit.lanes)))
-            with builder.if_then(builder.icmp_signed("!=", ahead, emit.intp(0))):
-                for u in range(U):
-                    emit.prefetch(row, builder.add(ahead, emit.intp(u * VECTOR_BYTES)))
+            for u in range(U if asks.literal_value else 0):
+                emit.prefetch(row, builder.add(ahead, emit.intp(u * VECTOR_BYTES)))
             place = builder.mul(i, step)
             p = [emit.splat(builder.load(emit.pointer(factor, place), align=emit.size)) for factor in factors]
             return [emit.multiply_add(p[c], a[u], sums[c * U + u]) for c in range(C) for u in range(U)]
@@ -255,7 +251,7 @@ def _axpy_block(typingctx, like, A, lda, n, width, P, ldp, step, G, ldg, ahead, 
             emit.store(total, result)
         return context.get_dummy_value()
 
-    return types.void(like, *[INTP] * 10, rows, vectors), generate
+    return types.void(like, *[INTP] * 10, rows, vectors, asks), generate
 
 
 @intrinsic
@@ -298,8 +294,8 @@ def _pack(typingctx, like, A, lda, n, width, to):
 
 
 @compiled
-def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead):
-    """S[c, i] += Σ_j A[i, j] B[c, j], numbers of `size` bytes; asks for the lines `ahead` bytes from those of A."""
+def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds):
+    """S[c, i] += Σ_j A[i, j] B[c, j], numbers of `size` bytes."""
     _not_inlined()
     chunk = DOT_CHUNK // size
     blocks = (n_c + DOT_COLUMNS - 1) // DOT_COLUMNS
@@ -310,45 +306,63 @@ def dot(like, size, A, lda, n_i, n_j, B, ldb, n_c, S, lds, ahead):
             width = min(chunk, n_j - j)
             c = 0
             for block in range(blocks):
-                count, soon = (n_c - c) // (blocks - block), ahead * (c == 0)
+                count = (n_c - c) // (blocks - block)
                 b = B + c * ldb + j * size
                 for i in range(panel, min(panel + rows, whole), DOT_ROWS):
                     a, s = A + i * lda + j * size, S + c * lds + i * size
                     if count == 3:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 3)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 3)
                     elif count == 2:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 2)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 2)
                     else:
-                        _dot_block(like, a, lda, width, b, ldb, s, lds, soon, DOT_ROWS, 1)
+                        _dot_block(like, a, lda, width, b, ldb, s, lds, DOT_ROWS, 1)
                 c += count
     for i in range(whole, n_i):
         for c in range(n_c):
-            _dot_block(like, A + i * lda, lda, n_j, B + c * ldb, ldb, S + c * lds + i * size, lds, 0, 1, 1)
+            _dot_block(like, A + i * lda, lda, n_j, B + c * ldb, ldb, S + c * lds + i * size, lds, 1, 1)
 
 
-def _axpy_rows(rows):
+def _axpy_rows(rows, asks):
     """`_axpy_block` of any number of vectors, for a fixed number of rows."""
 
     @part
     def axpy_rows(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors):
         if AXPY_VECTORS == 4 and vectors == 4:
-            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 4)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 4, asks)
         elif AXPY_VECTORS == 4 and vectors == 3:
-            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 3)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 3, asks)
         elif vectors == 2:
-            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 2)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 2, asks)
         else:
-            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 1)
+            _axpy_block(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, 1, asks)
 
     return axpy_rows
 
 
-_axpy_1, _axpy_2, _axpy_3, _axpy_4 = map(_axpy_rows, range(1, 5))
+def _axpy_any(asks):
+    """`_axpy_block` of any number of rows and vectors."""
+    one, two, three, four = (_axpy_rows(rows, asks) for rows in range(1, 5))
+
+    @part
+    def axpy_any(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, rows, vectors):
+        if rows == 4:
+            four(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors)
+        elif rows == 3:
+            three(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors)
+        elif rows == 2:
+            two(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors)
+        else:
+            one(like, a, lda, n, width, p, ldp, step, g, ldg, ahead, vectors)
+
+    return axpy_any
+
+
+_axpy_quiet, _axpy_asking = _axpy_any(0), _axpy_any(1)
 
 
 @compiled
 def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead):
-    """G[c, j] += Σ_i P[c, i] A[i, j], the P[c, i] `step` bytes apart; asks for the lines `ahead` bytes from those of A."""
+    """G[c, j] += Σ_i P[c, i] A[i, j], the P[c, i] `step` bytes apart; may ask for the lines `ahead` bytes from those of A."""
     _not_inlined()
     lanes = VECTOR_BYTES // size
     all_vectors = (n_j + lanes - 1) // lanes
@@ -366,17 +380,13 @@ def axpy(like, size, A, lda, n_i, n_j, P, ldp, step, n_c, G, ldg, ahead):
             if n_c >= PACKED_FOR:
                 line = (np.intp(packed.ctypes.data) + 63) & -64
                 _pack(like, a, lda, n, width, line)
-                a, stride, ahead = line, PACKED_ROW, np.intp(0)
+                a, stride = line, PACKED_ROW
             for c_block in range(c_blocks):
-                count, soon = (n_c - c) // (c_blocks - c_block), ahead * (c == 0)
+                count = (n_c - c) // (c_blocks - c_block)
                 p, g = P + c * ldp + i * step, G + c * ldg + j * size
-                if count == 4:
-                    _axpy_4(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
-                elif count == 3:
-                    _axpy_3(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
-                elif count == 2:
-                    _axpy_2(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
+                if c_blocks == 1 and ahead != 0:  # with more there is enough to do while the lines come by themselves
+                    _axpy_asking(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, count, vectors)
                 else:
-                    _axpy_1(like, a, stride, n, width, p, ldp, step, g, ldg, soon, vectors)
+                    _axpy_quiet(like, a, stride, n, width, p, ldp, step, g, ldg, ahead, count, vectors)
                 c += count
             v += vectors

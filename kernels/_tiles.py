@@ -176,7 +176,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                     if fortran:
                         axpy(like, size, X_at, ldx, D, n, address(Wt), ldw, size, K, S_at, lds, here)
                     else:
-                        dot(like, size, X_at, ldx, n, D, address(Wt), ldw, K, S_at, lds, here)
+                        dot(like, size, X_at, ldx, n, D, address(Wt), ldw, K, S_at, lds)
                 if not want_gradient:  # a gradient shows an infinity in X by itself, a loss may not: p = 0, relu
                     for k in range(K):
                         bad += not_finite(S[k], n)
@@ -191,7 +191,7 @@ def one_pass(residual: Callable[..., Any]) -> Any:
                         Z_at, ldz, G_at = address(Z), Z.strides[0], address(partial)
                         axpy(like, size, Z_at, ldz, n, K, X_at, X.strides[1], X.strides[0], D, G_at, ldz, here)
                     elif fortran:
-                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size, ahead)
+                        dot(like, size, X_at, ldx, D, n, S_at, lds, K, address(partial), ldg * size)
                     else:
                         axpy(like, size, X_at, ldx, n, D, S_at, lds, size, K, address(partial), ldg * size, ahead)
                     for k in range(K):

@@ -157,7 +157,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     axpy(like, size, S_at, lds, H, n, address(W2), size, K * size, K, Z_at, lds, here)
     loss, wrong = cross_entropy_tiled(Z, n, y, s, want_loss, want_gradient, scratch)
     if want_gradient:
-        dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size, here)
+        dot(like, size, S_at, lds, H, n, Z_at, lds, K, address(partial), ldg * size)
         for k in range(K):
             partial[K * ldg + k] += _tiles.total(Z[k], n)
         for j in range(H):
