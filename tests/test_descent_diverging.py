@@ -142,6 +142,28 @@ def test_rounding_is_no_divergence(problem, dtype, seed):
         linear.descend(X, y, **start, max_iter=300, callback=lambda *seen: False)
 
 
+def test_a_start_at_a_perfect_fit(monkeypatch):
+    """Its loss is rounding, which may well stay at a multiple of its first value: no divergence at a rate that is safe."""
+
+    def failures():
+        count = 0
+        for seed in range(400):
+            rng = np.random.default_rng(seed)
+            N, D = int(rng.integers(1, 30)), int(rng.integers(1, 12))
+            X = (rng.normal(size=(N, D)) * 10 ** rng.uniform(-3, 3) + rng.normal()).astype(DTYPES[seed % 2])
+            w = rng.normal(size=D).astype(X.dtype)
+            rate = rng.uniform(0.5, 1.9) / curvature_bound("linear", X.astype(float))
+            try:
+                linear.descend(X, X @ w, w=w, b=0.0, learning_rate=rate, tol=0, max_iter=400)
+            except DivergenceError:
+                count += 1
+        return count
+
+    assert failures() == 0
+    monkeypatch.setattr(kernels.descent.Descent, "cannot_diverge", lambda self: False)
+    assert failures() > 0, "or this test shows nothing"
+
+
 def test_growth_that_is_not_for_ever_is_none():
     """A first step too far that is made good is no divergence, nor are nine losses that rise and a tenth that falls."""
     from kernels.descent import diverging, watch_from
