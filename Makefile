@@ -7,7 +7,7 @@
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: coverage mutants test-matrix test-slow bench bench-peers readme examples test test-slow test-matrix coverage check clean
+.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage mutants check clean
 
 bench: .venv/bench.installed
 	$(python) -m bench
