@@ -7,7 +7,7 @@
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage check clean
+.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage mutants check clean
 
 bench: .venv/bench.installed
 	$(python) -m bench
@@ -32,6 +32,13 @@ test-slow: .venv/test.installed
 # Of what runs in the interpreter; the empty cache makes the code that emits code run too.
 coverage: .venv/test.installed
 	NUMBA_CACHE_DIR=$$(mktemp -d) $(python) -m pytest --cov --cov-report=term -q $(TESTS)
+
+# Half an hour: each small change of _check.py, made in place and undone, must fail a test. Those that do not are listed.
+mutants: .venv/mutants.installed
+	@mkdir -p .bench
+	.venv/bin/cosmic-ray init --force tests/mutants.toml .bench/mutants.sqlite
+	.venv/bin/cosmic-ray exec tests/mutants.toml .bench/mutants.sqlite
+	.venv/bin/cr-report --show-diff --surviving-only .bench/mutants.sqlite
 
 # Every Python that is found (pyenv's too), with the oldest and the newest NumPy and Numba. MATRIX='-e py310-oldest' runs one.
 test-matrix: .venv/matrix.installed

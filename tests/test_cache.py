@@ -233,6 +233,22 @@ def test_what_others_could_have_written_is_not_run(tiny, harm):
 
 
 @posix
+def test_what_is_trusted(tmp_path):
+    file = tmp_path / "file"
+    file.touch()
+    for mode, trusted in [(0o600, True), (0o755, True), (0o620, False), (0o602, False), (0o666, False)]:
+        file.chmod(mode)
+        with contextlib.nullcontext() if trusted else pytest.raises(PermissionError, match="others may write to it"):
+            _compile.trust(os.lstat(file))
+    (tmp_path / "link").symlink_to(file)
+    with pytest.raises(PermissionError, match="symbolic link"):
+        _compile.trust(os.lstat(tmp_path / "link"))
+    somebody = max(os.geteuid(), os.stat(_compile.__file__).st_uid) + 1
+    with pytest.raises(PermissionError, match=rf"another user \(uid {somebody}\)"):
+        _compile.trust(os.stat_result((0o100600, 0, 0, 1, somebody, 0, 0, 0, 0, 0)))
+
+
+@posix
 def test_a_shared_directory_beside_the_source_is_passed_over(tiny):
     """As a umask of 002 makes it: the cache of the user serves, without a word."""
     (tiny / "__pycache__").mkdir()
