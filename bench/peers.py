@@ -52,10 +52,9 @@ def scikit_learn(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
     model = LinearModelLoss(losses.get(name, HalfSquaredError)(), fit_intercept=True)
     coef = np.asfortranarray(np.vstack([W, b]).T) if name == "softmax" else np.append(W, X.dtype.type(b))
     target = ((y + 1) / 2 if name == "logistic" else y).astype(X.dtype)
-    threads = _threads()
 
-    def call() -> tuple[float, tuple[Array, ...]]:
-        loss, gradient = model.loss_gradient(coef, X, target, l2_reg_strength=reg, n_threads=threads)
+    def call() -> tuple[float, tuple[Array, ...]]:  # its losses on one thread, as its estimators call it; BLAS has all
+        loss, gradient = model.loss_gradient(coef, X, target, l2_reg_strength=reg, n_threads=1)
         return loss, (gradient[..., :-1].T, gradient[..., -1])
 
     return call
