@@ -1,5 +1,5 @@
 # make bench   the environment, the benchmark on real data, the report in .bench/index.html
-# make bench-peers  every size of the table, scikit-learn, PyTorch, JAX and oneDAL beside ours, the report in .bench/peers
+# make bench-peers  the same with scikit-learn, PyTorch, JAX and oneDAL beside ours, the report in .bench/peers/index.html
 # make test    the environment, every test; make test-slow, make test-matrix and make coverage are more of them
 # make examples  every script of examples/, the pictures into PICTURES
 # make check   lint and types;   make readme   bench, and its table and figure into README.md
@@ -13,7 +13,7 @@ bench: .venv/bench.installed
 	$(python) -m bench
 
 bench-peers: .venv/peers.installed
-	$(python) -m bench --full --out .bench/peers
+	$(python) -m bench --out .bench/peers
 
 readme: bench
 	$(python) -m bench.readme .bench
