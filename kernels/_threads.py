@@ -6,6 +6,7 @@ Who takes which chunk does not matter to the result, see `_tiles`. The waiting i
 """
 
 import contextlib
+import ctypes
 import os
 import platform
 import queue
@@ -128,7 +129,7 @@ def run(kernel: Callable[..., Any], chunks: int, partial: int, threads: int | No
         return loss, bad
     shared = np.empty((chunks, partial), dtype), np.empty((chunks, 3)), np.zeros(2 * DONE, np.int64), _calls
     errors: list[BaseException] = []
-    _wake(helpers, (kernel, (*call, *shared, HELP), errors))
+    _wake(helpers, (kernel, (*call, *shared, HELP), errors, _cpu()))
     loss, bad, done = kernel(*call, *shared, LEAD)
     if not done:
         while shared[2][DONE] < chunks:
@@ -156,21 +157,36 @@ def _wake(helpers: int, job: tuple[Any, ...]) -> None:
         _jobs.put(job)
 
 
+# The CPU that this thread runs on, where the system tells (Linux).
+_cpu: Callable[[], int] = getattr(ctypes.CDLL(None) if os.name == "posix" else None, "sched_getcpu", lambda: -1)
+
+
+def _leave(taken: int) -> None:
+    """Stay off the caller's CPU: a system that packs its threads would run both there by turns, and neither is faster then."""
+    with contextlib.suppress(OSError):
+        allowed = os.sched_getaffinity(os.getpid())
+        os.sched_setaffinity(0, allowed - {taken} or allowed)
+
+
 def _help(jobs: Any) -> None:
+    left = -1  # the CPU that this thread stays off
     while True:
         seen = _calls[0]
         if jobs.empty():
             look_out(_calls, seen)
-        _do(jobs.get())
+        left = _do(jobs.get(), left)
 
 
-def _do(job: tuple[Any, ...]) -> None:
+def _do(job: tuple[Any, ...], left: int) -> int:
     """A function of its own, so that a sleeping helper holds no arrays."""
-    kernel, arguments, errors = job
+    kernel, arguments, errors, taken = job
     try:
+        if taken != left:
+            _leave(taken)
         kernel(*arguments)
     except BaseException as error:  # the caller raises it
         errors.append(error)
+    return int(taken)
 
 
 def _after_fork() -> None:

@@ -69,7 +69,7 @@ def test_a_helper_takes_chunks(batch):
     dW, db = np.empty(W.shape), np.empty(b.shape)
     call = X, y, W, b, np.empty(0), 0.0, dW, db, True, True
     shared = np.empty((64, W.size + 1000)), np.empty((64, 3)), np.zeros(16, np.int64), _threads._calls
-    _threads._wake(1, (lambda *arguments: (kernel(*arguments), done.set()), (*call, *shared, _threads.HELP), []))
+    _threads._wake(1, (lambda *arguments: (kernel(*arguments), done.set()), (*call, *shared, _threads.HELP), [], -1))
     assert done.wait(30)
     chunks = shared[2][_threads.DONE]
     assert chunks > 1
@@ -95,6 +95,27 @@ def test_a_helper_that_is_late_is_waited_for(batch, monkeypatch):
 
     monkeypatch.setitem(softmax._kernel, 8, late)
     assert bits(softmax.loss_and_gradient(*batch, threads=2)) == want
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or _threads.cpus() < 2, reason="one CPU, or a system that does not tell"
+)
+def test_a_helper_stays_off_the_callers_cpu(batch):
+    softmax.gradient(*batch, threads=2)
+    helpers = [thread.native_id for thread in threading.enumerate() if thread.name.startswith("kernels-")]
+    before = os.sched_getaffinity(0)
+    try:
+        for cpu in sorted(before)[:2]:
+            os.sched_setaffinity(
+                threading.get_native_id(), {cpu}
+            )  # this thread; the process keeps its CPUs if it is not the main one
+            done = threading.Event()
+            _threads._jobs.put((done.set, (), [], cpu))
+            assert done.wait(30)
+            os.sched_setaffinity(threading.get_native_id(), before)
+            assert any(cpu not in os.sched_getaffinity(helper) for helper in helpers)
+    finally:
+        os.sched_setaffinity(threading.get_native_id(), before)
 
 
 def test_an_error_in_a_helper_is_raised_by_the_call(batch, monkeypatch):
