@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.peers import PEERS
 from bench.problems import REG, Problem
 from tests.oracle import loss_and_gradient
 
@@ -25,10 +26,13 @@ def expected(problem: Problem) -> Any:
 def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ...]) -> None:
     """A guard against timing a wrong result; the proof, with strict bounds, is in tests/.
 
-    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down.
+    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down. A peer may be
+    content with less: oneDAL's exp keeps ten digits in float64. Its error stands beside its speed.
     """
     right = expected(problem)
     tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(problem.shape[0]))
+    if contestant in PEERS:
+        tolerance = max(tolerance, 1e-9)
     size = max(np.abs(part).max() for part in right)
     for got, want, part in zip(gradient, right, right._fields, strict=True):
         off = np.abs(got - want).max() / size
