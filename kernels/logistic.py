@@ -42,7 +42,9 @@ def loss_and_gradient_loop(X, y, w, b, reg=0.0, sample_weight=None, want_loss=Tr
         for d in range(D):
             z += X[n, d] * w[d]
         m = y[n] * z
-        e = math.exp(-abs(m))  # at most 1, whatever the margin
+        e = (
+            math.exp(-abs(m)) + 0.0 * m
+        )  # at most 1, whatever the margin; nan if it overflowed: as a loss of 0 it would not be seen
         s = 1.0 if sample_weight is None else sample_weight[n]
         total += s
         if want_loss:
@@ -76,6 +78,7 @@ def loss_and_gradient_numpy(X, y, w, b, reg=0.0, sample_weight=None, want_loss=T
     m = X @ w
     if b is not None:
         m += b
+    _check.show_overflow(m)
     m *= y
     e = np.exp(-np.abs(m))
     loss = 0.5 * float(np.vdot(reg * w, w))
@@ -101,18 +104,20 @@ def loss_and_gradient_numpy(X, y, w, b, reg=0.0, sample_weight=None, want_loss=T
 @part(fastmath={"reassoc", "contract"})
 def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient):
     """Overwrite the scores S (1, n) of n samples by their residuals; the sum of their losses, and labels that are neither."""
-    z, losses, loss, wrong = S[0], scratch[0], 0.0, 0
+    z, losses, loss, wrong, zero = S[0], scratch[0], 0.0, 0, S.dtype.type(0)
     for i in range(n):
         wrong += y[i] * y[i] != 1
     if want_loss:
         for i in range(n):
+            overflow = zero * z[i]  # 0, or nan if it overflowed: as a loss of 0 it would not be seen
             losses[i], p = log1p_exp_and_sigmoid(-y[i] * z[i])
-            z[i] = -s[i] * y[i] * p
+            losses[i] += overflow
+            z[i] = overflow - s[i] * y[i] * p
         for i in range(n):  # in float64, so apart: it would halve the vectors of float32
             loss += s[i] * losses[i]
     else:
         for i in range(n):
-            z[i] = -s[i] * y[i] * sigmoid(-y[i] * z[i])
+            z[i] = zero * z[i] - s[i] * y[i] * sigmoid(-y[i] * z[i])
     return loss, wrong
 
 

@@ -48,7 +48,7 @@ def loss_and_gradient_loop(X, y, W, b, reg=0.0, sample_weight=None, want_loss=Tr
                 z[k] += X[n, d] * W[d, k]
         highest = z.max()
         z_y = z[y[n]] - highest
-        Z = 0.0
+        Z = 0.0 * z.min()  # nan if a score overflowed: as a probability of 0 it would not be seen
         for k in range(K):
             z[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
             Z += z[k]
@@ -89,6 +89,7 @@ def loss_and_gradient_numpy(X, y, W, b, reg=0.0, sample_weight=None, want_loss=T
     z = X @ W
     if b is not None:
         z += b
+    _check.show_overflow(z)
     losses = cross_entropy_numpy(z, y, want_loss)
     loss = 0.5 * float(np.vdot(reg * W, W))
     if want_loss:
@@ -131,16 +132,18 @@ def cross_entropy_tiled(S, n, y, s, want_loss, want_gradient, scratch):
     """
     K = len(S)
     highest, Z, losses = scratch[0], scratch[1], scratch[2]
+    zero = S.dtype.type(0)
     for i in range(n):
         highest[i] = S[0, i]
-        Z[i] = 0
+        Z[i] = zero * S[0, i]  # nan if a score is, or if it overflowed: as a probability of 0 it would not be seen
     for k in range(1, K):
         for i in range(n):
             highest[i] = max(highest[i], S[k, i])
+            Z[i] += zero * S[k, i]
     wrong, loss = 0, 0.0
     if want_loss:
         for i in range(n):
-            losses[i] = highest[i] - S[y[i] if 0 <= y[i] < K else 0, i]
+            losses[i] = Z[i] + highest[i] - S[y[i] if 0 <= y[i] < K else 0, i]
     for k in range(K):
         for i in range(n):
             S[k, i] = exp(S[k, i] - highest[i])  # at most 1, whatever the scores

@@ -55,14 +55,14 @@ def loss_and_gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, wa
             for d in range(D):
                 h[j] += X[n, d] * W1[d, j]
             if h[j] < 0:
-                h[j] = 0.0
+                h[j] *= 0.0  # 0, or nan if it overflowed
         for k in range(K):
             z[k] = b2[k]
             for j in range(H):
                 z[k] += h[j] * W2[j, k]
         highest = z.max()
         z_y = z[y[n]] - highest
-        Z = 0.0
+        Z = 0.0 * z.min()  # nan if a score overflowed: as a probability of 0 it would not be seen
         for k in range(K):
             z[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
             Z += z[k]
@@ -113,6 +113,7 @@ def gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 def loss_and_gradient_numpy(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, vectorised."""
     h, z = _forward_numpy(X, W1, b1, W2, b2)
+    _check.show_overflow(z)
     losses = cross_entropy_numpy(z, y, want_loss)
     loss = 0.5 * float(np.vdot(reg * W1, W1) + np.vdot(reg * W2, W2))
     if want_loss:
@@ -135,6 +136,7 @@ def loss_and_gradient_numpy(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, w
 def _forward_numpy(X, W1, b1, W2, b2):
     h = X @ W1
     h += b1
+    _check.show_overflow(h)
     np.maximum(h, 0, out=h)
     z = h @ W2
     z += b2
@@ -150,7 +152,7 @@ def residual_tiled(S, n, y, s, scratch, extra, partial, want_loss, want_gradient
     Z, g = scratch[3 : 3 + K], scratch[3 + K :]
     for j in range(H):
         for i in range(n):
-            S[j, i] = like if S[j, i] < 0 else S[j, i]
+            S[j, i] = like + like * S[j, i] if S[j, i] < 0 else S[j, i]  # 0, or nan if it overflowed
     for k in range(K):
         Z[k] = b2[k]
     S_at, Z_at, lds = address(S), address(Z), S.strides[0]
@@ -192,7 +194,7 @@ def tiled(X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_grad
         bad += _tiles.average(partials, first, False, W2, b2, reg, weights, dW2, db2)
     if want_loss:
         loss = loss / weights + _tiles.penalty(W1, reg) + _tiles.penalty(W2, reg)
-        bad += not np.isfinite(loss) or _tiles.not_finite(b1, H) + _tiles.not_finite(b2, K) > 0
+        bad += not np.isfinite(loss)
     return loss, bad, True
 
 

@@ -1,5 +1,6 @@
 """The benchmark measures what it says, times no wrong result, can be interrupted, and answers mistakes in a sentence."""
 
+import functools
 import itertools
 import json
 import os
@@ -32,7 +33,8 @@ def lines_of(directory):
 
 def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
     command = [*SMALL, "--out", str(tmp_path)]
-    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
+    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listening)
     file, deadline = tmp_path / "timings.jsonl", time.monotonic() + 120
     while not (file.exists() and file.read_text().count('"passed"') >= 3):
         assert begun.poll() is None, begun.communicate()[1]

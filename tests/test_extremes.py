@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS
+from cases import DTYPES, PROBLEMS, VARIANTS
+from oracle import loss_and_gradient
 
 SIZES = [1e3, 1e9, 1e20]
 softmax, logistic, linear, two_layer = PROBLEMS.values()
@@ -77,3 +78,37 @@ def test_probabilities_of_extreme_scores():
     assert logistic.probabilities([[1.0], [-1.0]], [1e20]).tolist() == [1, 0]
     assert logistic.probabilities([[1.0]], [-800.0]).tolist() == [0]
     assert two_layer.probabilities([[1.0]], [[1.0]], [0.0], [[1e20, -1e20]], [0.0, 0.0]).tolist() == [[1, 0]]
+
+
+@pytest.mark.parametrize("second_half", [1, -1], ids=["sum overflows", "part of the sum overflows"])
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_an_overflowing_score(problem, variant, dtype, sign, second_half):
+    """Is refused unless it is summed without: it would look like a sure answer, or like a unit that is off."""
+    D = 256  # each place of a vector sums several
+    X, high = np.repeat([1, second_half], D // 2)[None].astype(dtype), np.full((D, 1), sign * 0.9 * np.finfo(dtype).max, dtype)
+    one, zero = np.ones((1, 1), dtype), np.zeros(D, dtype)
+    two_scores = np.hstack([zero[:, None], high])
+    calls = {
+        "softmax": [(X, [0], two_scores, zero[:2]), (X, [1], two_scores, None)],
+        "logistic": [(X, [1], high[:, 0], 0.0), (X, [-1], high[:, 0], 0.0)],
+        "linear": [(X, [0.0], high[:, 0], 0.0)],
+        "two_layer": [
+            (X, [0], high, zero[:1], np.hstack([one, -one]), zero[:2]),
+            (one, [0], one.repeat(D, axis=1), zero, X.T * two_scores, zero[:2]),
+            (one, [1], one.repeat(D, axis=1), zero, X.T * two_scores, zero[:2]),
+        ],
+    }
+    module, refused = PROBLEMS[problem], 0
+    for batch in calls[problem]:
+        loss, gradient = loss_and_gradient(problem, *batch)
+        for function, right in ((module.loss, [loss]), (module.gradient, gradient)):
+            try:
+                answer = function(*batch, variant=variant)
+            except FloatingPointError:
+                refused += 1
+                continue
+            for got, part in zip(np.atleast_1d(answer) if function is module.loss else answer, right, strict=False):
+                assert np.allclose(got, part.value.astype(float), rtol=1e-6)
+    assert refused or second_half < 0 or dtype == "float32"
