@@ -112,12 +112,14 @@ def geometry(N, D, K, size, extra):
     row = size * (D + K + extra)
     tile = max(1, min(MAX_TILE, max(MIN_TILE, TILE_BYTES // row), SCRATCH_BYTES // row))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
-    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * D * K))
+    wide = is_wide(D, K, size)
+    sums = sums_of(D, K, wide) + K
+    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS), PARTIAL_BYTES // (size * sums))
     chunks = min(chunks, N // MIN_CHUNK)
     chunks = max(1, chunks - chunks % 2)  # two threads get the same number
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
-    tile, wide = min(rows, tile + -tile % 16), is_wide(D, K, size)
-    return tile, rows, (N + rows - 1) // rows, wide, sums_of(D, K, wide) + K
+    tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
+    return tile, rows, (N + rows - 1) // rows, wide, sums
 
 
 def one_pass(residual: Callable[..., Any]) -> Any:
