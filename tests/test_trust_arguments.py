@@ -15,8 +15,11 @@ import pytest
 from cases import PROBLEMS, random_batch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numba.core import config
 from oracle import loss_and_gradient
 from test_equal import assert_within
+
+from kernels import _check
 
 # ---- forms that must be answered: f(values) -> what is passed, and the numbers that it holds ----
 
@@ -349,6 +352,36 @@ def test_any_arguments(problem):
 def test_ten_thousand_arguments(problem):
     """A quarter of them for each problem."""
     search(problem, ["tiled", "numpy", "loop"], 2500)
+
+
+@pytest.mark.skipif(config.DISABLE_JIT, reason="the kernels that count what is wrong are compiled")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_what_needs_no_conversion_is_not_asked_first(problem, dtype, monkeypatch):
+    """It would cost a small batch several times the arithmetic; nor is the rest sent to a kernel as it came."""
+    asked = []
+    careful = _check.guarded
+    monkeypatch.setattr(_check, "guarded", lambda *batch: asked.append(batch) or careful(*batch))
+    X, y, *parameters = random_batch(problem, np.random.default_rng(23), (40, 3, 4, 2), dtype)
+    plain = X, y, *parameters, 0, None
+    s, last = np.ones(len(X), dtype), len(parameters) + 1
+    others = [(X, y.astype(np.int8), *parameters, 0.5, s), (np.asfortranarray(X), y, *parameters, 0.5, s)]
+    if problem != "two_layer":
+        others.append((X, y, *parameters[:-1], None, 0.0, None))
+    for batch in [plain, *others]:
+        for threads in (None, 2):
+            PROBLEMS[problem]._answer("tiled", threads, batch, True, True)
+    assert not asked
+    for place in [0, *range(2, last)]:
+        if isinstance(plain[place], np.ndarray):
+            for changed in (plain[place].tolist(), every_other(plain[place]), plain[place].astype(">f8")):
+                if place or isinstance(changed, list) or changed.dtype != dtype:
+                    PROBLEMS[problem]._answer("tiled", None, (*plain[:place], changed, *plain[place + 1 :]), True, True)
+                    assert asked.pop()
+    for setting in (("numpy", None), ("tiled", np.int64(1))):
+        PROBLEMS[problem]._answer(*setting, plain, True, True)
+        assert asked.pop()
+    assert not asked
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,102 @@
+"""Mutation testing: change kernels/ in one small place at a time, and list the changes that no test notices.
+
+    python tests/mutants.py [--share 0.2] [module ...]
+
+The changes are mutmut's, one for each place, made by Cosmic Ray in the files themselves and undone. An interrupted
+change stays: run it in a clone.
+"""
+
+import argparse
+import json
+import random
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from cosmic_ray.work_db import use_db
+from cosmic_ray.work_item import WorkerOutcome, WorkResult
+
+ARITHMETIC = "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul"
+COMPARISON = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is"
+OTHERS = """
+AddNot ExceptionReplacer NumberReplacer ReplaceAndWithOr ReplaceBreakWithContinue ReplaceContinueWithBreak ReplaceFalseWithTrue
+ReplaceOrWithAnd ReplaceTrueWithFalse ReplaceUnaryOperator_Delete_Not ReplaceUnaryOperator_USub_UAdd ZeroIterationForLoop"""
+OPERATORS = {
+    *(f"core/ReplaceBinaryOperator_{pair}" for pair in ARITHMETIC.split()),
+    *(f"core/ReplaceComparisonOperator_{pair}" for pair in COMPARISON.split()),
+    *(f"core/{name}" for name in OTHERS.split()),
+}
+
+# Machine code of the unchanged package serves where only the interpreter sees the change (of a loop, it runs the source too).
+KEEP = """import sys, pytest
+from kernels import _compile
+_compile.source_stamp = lambda: 'kept'
+sys.exit(pytest.main(sys.argv[1:]))"""
+ONLY_COMPILED = {"residual_tiled", "cross_entropy_tiled", "tiled"}  # in the files of the problems: left out
+
+ANSWERS, PROBLEMS = ["extremes", "equal", "refusals"], ["softmax", "logistic", "linear", "two_layer"]
+TESTS = {  # the tests that are to notice, those first that take little, and which of them
+    "_check": ([*ANSWERS, "trust_arguments"], "not border and not however_far and not ten_thousand"),
+    **{problem: ([*ANSWERS, "trust_arguments", "descent"], f"{problem} and not border") for problem in PROBLEMS},
+    "descent": (["descent_diverging", "descent"], ""),
+    "_threads": (["threads", "trust_processes"], ""),
+    "_compile": (["cache", "trust_versions"], ""),
+    "_math": (["math"], ""),
+    "_tiles": ([*ANSWERS, "trust_bounds", "threads"], "(logistic or softmax or thread or bounds) and not border"),
+    "_blocks": ([*ANSWERS, "trust_bounds"], "(logistic or softmax or bounds) and not border"),
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("modules", nargs="*", default=TESTS, help="which files of kernels/; all of them if none is named")
+    parser.add_argument("--share", type=float, default=1.0, help="of the changes, drawn at random")
+    parser.add_argument("--out", type=Path, default=Path(".bench/mutants"))
+    arguments = parser.parse_args()
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    killed = tried = 0
+    for module in arguments.modules:
+        outcomes = session(module, arguments.share, arguments.out)
+        killed, tried = killed + sum(outcomes), tried + len(outcomes)
+    print(f"{killed} of {tried} changes noticed, {killed / max(1, tried):.1%}")
+
+
+def session(module: str, share: float, out: Path) -> list[bool]:
+    """Whether the tests noticed, for each change that was tried."""
+    compiled = module.startswith("_") and module not in ("_check", "_threads", "_compile")
+    files, which = TESTS[module]
+    run = [sys.executable, *(["-m", "pytest"] if compiled else ["-c", KEEP]), "-x", "-q", "-p", "no:cacheprovider", "-k", which]
+    command = shlex.join(["env", f"NUMBA_CACHE_DIR={out / 'cache'}", *run, *(f"tests/test_{file}.py" for file in files)])
+    config, database = out / f"{module}.toml", out / f"{module}.sqlite"
+    config.write_text(
+        "[cosmic-ray]\n"
+        f'module-path = "kernels/{module}.py"\n'
+        "timeout = 300.0\n"
+        "excluded-modules = []\n"
+        f"test-command = {json.dumps(command)}\n"
+        'distributor.name = "local"\n'
+    )
+    if subprocess.run(command, shell=True, check=False).returncode:  # also compiles what is kept
+        raise SystemExit(f"the tests of {module} fail without any change")
+    cosmic_ray = [sys.executable, "-m", "cosmic_ray.cli"]
+    subprocess.run([*cosmic_ray, "init", "--force", config, database], check=True)
+    draw = random.Random(0)
+    with use_db(str(database)) as db:
+        for item in sorted(db.work_items, key=lambda item: str(item.mutations)):
+            (change,) = item.mutations
+            wanted = change.operator_name in OPERATORS and (compiled or change.definition_name not in ONLY_COMPILED)
+            if not wanted or draw.random() >= share:
+                db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
+    subprocess.run([*cosmic_ray, "exec", config, database], check=True)
+    with use_db(str(database)) as db:
+        results = [(item, result) for item, result in db.completed_work_items if result.worker_outcome == WorkerOutcome.NORMAL]
+    for _, result in results:
+        if not result.is_killed:
+            print(result.diff)
+    print(f"{module}: {sum(result.is_killed for _, result in results)} of {len(results)} noticed")
+    return [result.is_killed for _, result in results]
+
+
+if __name__ == "__main__":
+    main()
