@@ -74,7 +74,7 @@ def against_rivals(results: Results) -> str:
     if cells["beaten"]:
         text += f", beaten in {cells['beaten']}"
     ratios = [(ratio.median, cell) for cell in results.table if (ratio := cell.ratio(SUBJECT))]
-    return f"{text}; {middle_and_worst(ratios, 'NumPy')}."
+    return f"{text}; {middle_and_worst(ratios, 'NumPy')}." if ratios else f"{text}."  # an interrupted run may be without
 
 
 def against(results: Results, peer: str) -> str:
