@@ -156,7 +156,7 @@ def variant_tiled(X, y, w, b, reg=0.0, sample_weight=None, want_loss=True, want_
     return _at_once(X, y, w, b, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
-# One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
+# One signature: (X, y, w, b, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient), for what `_accepted` gives.
 # Slowest idea first.
 VARIANTS = {
     "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
@@ -330,6 +330,7 @@ def _fits(X, w, b):
 
 
 _answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, None, VARIANTS, _accepted)
+
 # ---- to the end ----
 
 

@@ -212,13 +212,18 @@ _whole = _kernel.function
 @compiled
 def loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
-    gradient = Gradient(np.empty(W1.shape, X.dtype), np.empty_like(b1), np.empty(W2.shape, X.dtype), np.empty_like(b2))
-    s = _tiles.as_vector(sample_weight, X)
-    none, no_sums, counters = np.empty((0, 0), X.dtype), np.empty((0, 0)), np.empty(0, np.int64)
-    loss, _, _ = _whole(
-        X, y, W1, b1, W2, b2, s, reg, *gradient, want_loss, want_gradient, none, no_sums, counters, counters, ALONE
+    dW1, db1 = np.empty(W1.shape, X.dtype), np.empty_like(b1)
+    dW2, db2 = np.empty(W2.shape, X.dtype), np.empty_like(b2)
+    s, none, no_sums, counters = (
+        _tiles.as_vector(sample_weight, X),
+        np.empty((0, 0), X.dtype),
+        np.empty((0, 0)),
+        np.empty(0, np.int64),
     )
-    return loss, gradient
+    loss, _, _ = _whole(
+        X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, none, no_sums, counters, counters, ALONE
+    )
+    return loss, Gradient(dW1, db1, dW2, db2)
 
 
 @compiled
@@ -247,7 +252,8 @@ def variant_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=T
     return _at_once(X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient, threads)[:2]
 
 
-# One signature: (X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
+# One signature, for what `_accepted` gives:
+# (X, y, W1, b1, W2, b2, reg, sample_weight, want_loss, want_gradient) -> (loss, Gradient).
 # Slowest idea first.
 VARIANTS = {
     "python": getattr(loss_and_gradient_loop, "py_func", loss_and_gradient_loop),
@@ -445,6 +451,7 @@ def _fits(X, W1, b1, W2, b2):
 
 
 _answer = functools.partial(_check.answered, _tiles.unless_interpreted(_at_once, None), _fits, _check.INT, VARIANTS, _accepted)
+
 # ---- to the end ----
 
 

@@ -33,12 +33,19 @@ KEEP = """import sys, pytest
 from kernels import _compile
 _compile.source_stamp = lambda: 'kept'
 sys.exit(pytest.main(sys.argv[1:]))"""
-ONLY_COMPILED = {"residual_tiled", "cross_entropy_tiled", "tiled"}  # in the files of the problems: left out
+ONLY_COMPILED = {  # in the files of the problems
+    *("residual_tiled", "cross_entropy_tiled", "tiled", "loss_and_gradient_tiled"),
+    *(f"{what}_{variant}" for what in ("loss", "gradient") for variant in ("loop", "tiled")),
+}
 
 ANSWERS, PROBLEMS = ["extremes", "equal", "refusals"], ["softmax", "logistic", "linear", "two_layer"]
 TESTS = {  # the tests that are to notice, those first that take little, and which of them
     "_check": ([*ANSWERS, "trust_arguments"], "not border and not however_far and not ten_thousand"),
-    **{problem: ([*ANSWERS, "trust_arguments", "descent"], f"{problem} and not border") for problem in PROBLEMS},
+    **{
+        problem: ([*ANSWERS, "trust_arguments", "descent_diverging", "descent"], f"{problem} and not border")
+        for problem in PROBLEMS
+    },
+    **{f"{problem}:compiled": (ANSWERS, f"{problem} and not border") for problem in PROBLEMS},
     "descent": (["descent_diverging", "descent"], ""),
     "_threads": (["threads", "trust_processes"], ""),
     "_compile": (["cache", "trust_versions"], ""),
@@ -50,7 +57,12 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("modules", nargs="*", default=TESTS, help="which files of kernels/; all of them if none is named")
+    parser.add_argument(
+        "modules",
+        nargs="*",
+        default=TESTS,
+        help="files of kernels/, `softmax:compiled` for the compiled part of one; all if none is named",
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the changes, drawn at random")
     parser.add_argument("--out", type=Path, default=Path(".bench/mutants"))
     arguments = parser.parse_args()
@@ -64,14 +76,15 @@ def main() -> None:
 
 def session(module: str, share: float, out: Path) -> list[bool]:
     """Whether the tests noticed, for each change that was tried."""
-    compiled = module.startswith("_") and module not in ("_check", "_threads", "_compile")
+    file, _, compiled = module.partition(":")
+    compiled = compiled or module in ("_math", "_tiles", "_blocks")
     files, which = TESTS[module]
     run = [sys.executable, *(["-m", "pytest"] if compiled else ["-c", KEEP]), "-x", "-q", "-p", "no:cacheprovider", "-k", which]
     command = shlex.join(["env", f"NUMBA_CACHE_DIR={out / 'cache'}", *run, *(f"tests/test_{file}.py" for file in files)])
     config, database = out / f"{module}.toml", out / f"{module}.sqlite"
     config.write_text(
         "[cosmic-ray]\n"
-        f'module-path = "kernels/{module}.py"\n'
+        f'module-path = "kernels/{file}.py"\n'
         "timeout = 300.0\n"
         "excluded-modules = []\n"
         f"test-command = {json.dumps(command)}\n"
@@ -85,7 +98,9 @@ def session(module: str, share: float, out: Path) -> list[bool]:
     with use_db(str(database)) as db:
         for item in sorted(db.work_items, key=lambda item: str(item.mutations)):
             (change,) = item.mutations
-            wanted = change.operator_name in OPERATORS and (compiled or change.definition_name not in ONLY_COMPILED)
+            wanted = change.operator_name in OPERATORS and (
+                file not in PROBLEMS or (change.definition_name in ONLY_COMPILED) == bool(compiled)
+            )
             if not wanted or draw.random() >= share:
                 db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
     subprocess.run([*cosmic_ray, "exec", config, database], check=True)

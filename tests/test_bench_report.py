@@ -108,7 +108,7 @@ def test_whatever_an_interruption_leaves_is_a_report(tmp_path, kept, part):
 def test_a_report_without_the_baseline(tmp_path):
     records = reports.run(tmp_path, passes=1, problems=("softmax",), peers=())
     records.lines = [line for line in records.lines if line.get("contestant") not in ("numpy", "python")]
-    assert re.search(r"tiled is the fastest of our variants in (\d+) of \1 cells?\.\n", page.write(records, tmp_path))
+    assert re.search(r"tiled is the fastest of our variants in \d of 2 cells[^;]*\.\n", page.write(records, tmp_path))
 
 
 def test_crossings_lie_between_the_batches(tmp_path):

@@ -1,8 +1,11 @@
 """Every variant gives the averaged gradient of the oracle, in any dtype, layout and shape."""
 
+import inspect
+
 import numpy as np
 import pytest
 from cases import DTYPES, LAYOUTS, PROBLEMS, SHAPES, VARIANTS, as_memmap, random_batch, without_bias
+from numba.core import config
 from oracle import loss_and_gradient
 
 
@@ -117,3 +120,41 @@ def test_scores_probabilities_and_predictions(problem):
     else:
         np.testing.assert_allclose(p, np.exp(z) / np.exp(z).sum(axis=1, keepdims=True), rtol=1e-12)
         assert np.array_equal(module.predict(X, *parameters), z.argmax(axis=1))
+
+
+DEFAULTS = {
+    "b": None,
+    "reg": 0.0,
+    "sample_weight": None,
+    "variant": "tiled",
+    "threads": None,
+    "want_loss": True,
+    "want_gradient": True,
+}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_defaults(problem):
+    """Every function means the same by an argument that is left out."""
+    module = PROBLEMS[problem]
+    public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
+    for function in (*public, *module.VARIANTS.values()):
+        for name, argument in inspect.signature(getattr(function, "py_func", function)).parameters.items():
+            if argument.default is not argument.empty and name in DEFAULTS:
+                assert (name, argument.default) == (name, DEFAULTS[name]), function
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_a_variant_by_itself(problem, variant):
+    """As the benchmark calls it, with less; and by the names that compiled code of one's own calls."""
+    module, (X, *rest) = PROBLEMS[problem], random_batch(problem, np.random.default_rng(6), (30, 3, 4, 2))
+    *batch, reg, s = module._accepted(X, *rest, 0.25, np.linspace(0, 1, 30))
+    expected, weighted = module.loss_and_gradient(*batch), module.loss_and_gradient(*batch, reg=reg, sample_weight=s)
+    answers = [(expected, module.VARIANTS[variant](*batch)), (weighted, module.VARIANTS[variant](*batch, reg, s))]
+    if variant in ("loop", "tiled") and not config.DISABLE_JIT:
+        both, loss, gradient = (getattr(module, f"{what}_{variant}") for what in ("loss_and_gradient", "loss", "gradient"))
+        answers += [(expected, both(*batch)), (weighted, (loss(*batch, reg, s), gradient(*batch, reg, s)))]
+    for wanted, answer in answers:
+        assert answer[0] == pytest.approx(wanted[0], rel=1e-12)
+        for got, part in zip(answer[1], wanted[1], strict=True):
+            np.testing.assert_allclose(got, part, rtol=1e-9, atol=1e-14)

@@ -128,7 +128,7 @@ REFUSED = {
     "b2_nan": (["two_layer"], {"b2": lambda b: put(b, 1, nan)}, ValueError, r"b2 holds nan at position 1"),
     "weights_negative": (
         "all",
-        {"sample_weight": lambda _: put(np.ones(N), 3, -0.5)},
+        {"sample_weight": lambda _: put(put(np.ones(N), 1, 0), 3, -0.5)},
         ValueError,
         r"sample_weight\[3\] is -0.5.*not be negative; pass 0",
     ),

@@ -369,7 +369,7 @@ def test_what_needs_no_conversion_is_not_asked_first(problem, dtype, monkeypatch
     if problem != "two_layer":
         others.append((X, y, *parameters[:-1], None, 0.0, None))
     for batch in [plain, *others]:
-        for threads in (None, 2):
+        for threads in (None, 1, 2):
             PROBLEMS[problem]._answer("tiled", threads, batch, True, True)
     assert not asked
     for place in [0, *range(2, last)]:
