@@ -276,8 +276,14 @@ def test_starts():
     assert bits(net) == bits(same) != bits(other)
     wide = []
     two_layer.descend(X, y, **settings | {"hidden": 500}, std=3.0, callback=lambda i, loss, p: wide.append(p) or True)
-    assert np.std(wide[0].W1) == pytest.approx(3, rel=0.1)  # of 1500 numbers: within 6 standard errors
+    for W in (wide[0].W1, wide[0].W2):  # of 1500 numbers and more: within 5 standard errors
+        assert np.std(W) == pytest.approx(3, rel=0.1)
+        assert abs(np.mean(W)) < 0.4
     assert not wide[0].b1.any()
+    for given in ({"W1": np.ones((3, 5))}, {"W2": np.ones((5, 6))}):  # the sizes of the rest follow
+        made = two_layer.descend(X, y, **fixed, max_iter=1, **given)
+        assert made.b1.shape == (5,) == made.W1.shape[1:] == made.W2.shape[:1]
+        assert made.b2.shape == made.W2.shape[1:] == (6 if "W2" in given else 4,)
     held = two_layer.descend(X, y, **fixed, max_iter=9, fit_bias=False)
     assert not held.b1.any()
     assert not held.b2.any()
@@ -296,6 +302,12 @@ def test_accuracies_after_each_epoch():
         assert fit.validation_accuracy[epoch] == np.mean(two_layer.predict(X[40:], *part[:4]) == y[40:])
     part = two_layer.descend(X[:40], y[:40], **settings, validation=validation, max_iter=9)
     assert bits(two_layer.descend(X[:40], y[:40], **settings, validation=validation, max_iter=13, start=part)) == bits(fit)
+
+
+def test_a_label_of_the_validation_set_that_is_no_class():
+    X, y, *_ = data("two_layer", (60, 3, 4, 5))
+    with pytest.raises(ValueError, match=r"y\[1\] is 4 and there are 4 classes"):
+        two_layer.descend(X, y, **fixed, hidden=8, validation=(X[:2], [0, 4]), max_iter=1)
 
 
 def test_progress_is_shown_when_asked_for(capsys, monkeypatch):
