@@ -122,12 +122,10 @@ def test_scores_probabilities_and_predictions(problem):
         assert np.array_equal(module.predict(X, *parameters), z.argmax(axis=1))
 
 
-DEFAULTS = {
-    **{"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None},
-    **{"want_loss": True, "want_gradient": True},
-    **{"start": None, "fit_bias": True, "learning_rate_decay": 1.0, "batch_size": None, "rng": 0, "max_iter": 10_000},
-    **{"tol": 1e-5, "rtol": 0.0, "callback": None, "progress": False},
-}
+DEFAULTS = {"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None}
+DEFAULTS |= {"want_loss": True, "want_gradient": True}
+DEFAULTS |= {"start": None, "fit_bias": True, "learning_rate_decay": 1.0, "batch_size": None, "rng": 0, "max_iter": 10_000}
+DEFAULTS |= {"tol": 1e-5, "rtol": 0.0, "callback": None, "progress": False}
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
