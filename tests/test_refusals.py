@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from cases import PROBLEMS, VARIANTS, random_batch
 
+from kernels import _check
+
 N, D, K, H = SHAPE = (6, 3, 4, 5)
 CLASSIFIERS = ["softmax", "two_layer"]
 
@@ -207,6 +209,17 @@ def test_the_first_bad_value_is_named_however_far_down(problem):
     X[69_999, 0] = inf
     with pytest.raises(ValueError, match="X holds nan at row 69998, column 1"):
         PROBLEMS[problem].gradient(X, *rest)
+
+
+@pytest.mark.parametrize("shape", [(9, 2**15), (7, 2**16 + 1), (2**16 + 3, 1), (2**15 + 3, 2)])
+def test_the_search_for_a_bad_value_misses_no_row(shape):
+    """It looks at a block of rows at a time."""
+    A = np.zeros(shape)
+    for row in {*range(min(9, len(A))), *range(len(A) - 5, len(A))}:
+        A[row, -1] = inf
+        with pytest.raises(ValueError, match=f"X holds inf at row {row}, column {shape[1] - 1}:"):
+            _check.finite("X", A)
+        A[row, -1] = 0
 
 
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
