@@ -42,7 +42,10 @@ ANSWERS, PROBLEMS = ["extremes", "equal", "refusals"], ["softmax", "logistic", "
 TESTS = {  # the tests that are to notice, those first that take little, and which of them
     "_check": ([*ANSWERS, "trust_arguments"], "not border and not however_far and not ten_thousand"),
     **{
-        problem: ([*ANSWERS, "trust_arguments", "descent_diverging", "descent"], f"{problem} and not border")
+        problem: (
+            [*ANSWERS, "trust_arguments", "descent_diverging", "descent"],
+            f"({problem} or starts or validation) and not border",
+        )
         for problem in PROBLEMS
     },
     **{f"{problem}:compiled": (ANSWERS, f"{problem} and not border") for problem in PROBLEMS},

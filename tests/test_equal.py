@@ -133,7 +133,8 @@ def test_defaults(problem):
     """Every function means the same by an argument that is left out."""
     module = PROBLEMS[problem]
     public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
-    for function in (*public, *module.VARIANTS.values()):
+    parts = [getattr(module, f"{what}_{variant}") for what in ("loss", "gradient") for variant in ("loop", "tiled")]
+    for function in (*public, *parts, module.loss_and_gradient_tiled, *module.VARIANTS.values()):
         for name, argument in inspect.signature(getattr(function, "py_func", function)).parameters.items():
             if argument.default is not argument.empty and name in DEFAULTS:
                 assert (name, argument.default) == (name, DEFAULTS[name]), function

@@ -91,7 +91,7 @@ def test_an_overflowing_score(problem, variant, dtype, sign, second_half):
     one, zero = np.ones((1, 1), dtype), np.zeros(D, dtype)
     two_scores = np.hstack([zero[:, None], high])
     calls = {
-        "softmax": [(X, [0], two_scores, zero[:2]), (X, [1], two_scores, None)],
+        "softmax": [(X, [y], W, b) for W in (two_scores, two_scores[:, ::-1]) for y, b in ((0, zero[:2]), (1, None))],
         "logistic": [(X, [1], high[:, 0], 0.0), (X, [-1], high[:, 0], 0.0)],
         "linear": [(X, [0.0], high[:, 0], 0.0)],
         "two_layer": [
