@@ -324,7 +324,7 @@ def loss_and_gradient(
     TypeError
         For complex numbers, strings, objects, sparse or masked arrays.
     FloatingPointError
-        For finite input with a result too large for its dtype.
+        For finite input with a result, or a score on the way, too large for its dtype.
 
     References
     ----------
