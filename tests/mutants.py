@@ -4,6 +4,13 @@
 
 The changes are mutmut's, one for each place, made by Cosmic Ray in the files themselves and undone. An interrupted
 change stays: run it in a clone.
+
+A change that does no harm survives, as these do:
+  reshape(-2) for reshape(-1), shape[+1] for shape[-1] of a matrix   the same to NumPy
+  s / y for s * y where y is -1 or +1, a weight of 2 for every sample   the same number
+  a gradient that asks for the loss too, a row of scratch or an empty counter more, blocks of 2**15 rows for 2**16,
+  a wait in Python for one in compiled code, another place to ask for early   the same answer, a little later
+  len(text) <= 40 for < 40   which name an error quotes whole
 """
 
 import argparse
