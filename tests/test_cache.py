@@ -38,7 +38,8 @@ def start(install, program=PROGRAM, **environment):
     """A new process that imports the copy."""
     home = install.parent.parent / "home"
     home.mkdir(exist_ok=True)
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(("NUMBA_", "XDG_"))}
+    other = ("NUMBA_", "XDG_", *(["COVERAGE_"] if "setuid" in program else []))  # that user cannot write what coverage counts
+    keep = {name: value for name, value in os.environ.items() if not name.startswith(other)}
     environment = {**keep, "PYTHONPATH": str(install.parent), "HOME": str(home), **environment}
     return subprocess.Popen(
         [sys.executable, "-c", program], env=environment, cwd=install.parent, stdout=-1, stderr=-1, text=True
