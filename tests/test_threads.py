@@ -149,6 +149,13 @@ def test_refused_numbers_of_threads(batch, threads, error):
         kernels.set_threads(threads)
 
 
+@pytest.mark.parametrize(("told", "cpus"), [(8, 8), (None, 1)])
+def test_cpus_where_a_process_is_not_told_its_own(monkeypatch, told, cpus):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: told)
+    assert _threads.cpus() == cpus
+
+
 def test_eight_callers_at_once(batch):
     want = bits(softmax.loss_and_gradient(*batch))
     start = threading.Barrier(8)
