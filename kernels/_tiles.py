@@ -118,7 +118,7 @@ def geometry(N, D, K, size, extra):
     chunks = min(chunks, N // MIN_CHUNK)
     chunks = max(1, chunks - chunks % 2)  # two threads get the same number
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
-    tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
+    tile = min(rows, tile + -tile % 16 if tile > 8 else tile)  # few are rows so wide that 16 would take twice SCRATCH_BYTES
     return tile, rows, (N + rows - 1) // rows, wide, sums
 
 

@@ -42,9 +42,7 @@ def loss_and_gradient_loop(X, y, w, b, reg=0.0, sample_weight=None, want_loss=Tr
         for d in range(D):
             z += X[n, d] * w[d]
         m = y[n] * z
-        e = (
-            math.exp(-abs(m)) + 0.0 * m
-        )  # at most 1, whatever the margin; nan if it overflowed: as a loss of 0 it would not be seen
+        e = math.exp(-abs(m)) + 0.0 * m  # at most 1, whatever the margin; nan if it overflowed: a loss of 0 would not show it
         s = 1.0 if sample_weight is None else sample_weight[n]
         total += s
         if want_loss:

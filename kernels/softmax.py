@@ -89,7 +89,6 @@ def loss_and_gradient_numpy(X, y, W, b, reg=0.0, sample_weight=None, want_loss=T
     z = X @ W
     if b is not None:
         z += b
-    _check.show_overflow(z)
     losses = cross_entropy_numpy(z, y, want_loss)
     loss = 0.5 * float(np.vdot(reg * W, W))
     if want_loss:
@@ -107,6 +106,7 @@ def loss_and_gradient_numpy(X, y, W, b, reg=0.0, sample_weight=None, want_loss=T
 
 def cross_entropy_numpy(z, y, want_loss):
     """Overwrite the scores z (N, K) by the residuals; give the N losses if they are wanted."""
+    _check.show_overflow(z)
     rows = np.arange(len(y))
     z_y = z[rows, y] if want_loss else None
     highest, Z = softmax_numpy(z)

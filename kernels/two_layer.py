@@ -113,7 +113,6 @@ def gradient_loop(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None):
 def loss_and_gradient_numpy(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, want_loss=True, want_gradient=True):
     """The same as `loss_and_gradient_loop`, vectorised."""
     h, z = _forward_numpy(X, W1, b1, W2, b2)
-    _check.show_overflow(z)
     losses = cross_entropy_numpy(z, y, want_loss)
     loss = 0.5 * float(np.vdot(reg * W1, W1) + np.vdot(reg * W2, W2))
     if want_loss:
@@ -214,12 +213,8 @@ def loss_and_gradient_tiled(X, y, W1, b1, W2, b2, reg=0.0, sample_weight=None, w
     """The same as `loss_and_gradient_loop`, a tile of samples at a time, on this thread."""
     dW1, db1 = np.empty(W1.shape, X.dtype), np.empty_like(b1)
     dW2, db2 = np.empty(W2.shape, X.dtype), np.empty_like(b2)
-    s, none, no_sums, counters = (
-        _tiles.as_vector(sample_weight, X),
-        np.empty((0, 0), X.dtype),
-        np.empty((0, 0)),
-        np.empty(0, np.int64),
-    )
+    s = _tiles.as_vector(sample_weight, X)
+    none, no_sums, counters = np.empty((0, 0), X.dtype), np.empty((0, 0)), np.empty(0, np.int64)
     loss, _, _ = _whole(
         X, y, W1, b1, W2, b2, s, reg, dW1, db1, dW2, db2, want_loss, want_gradient, none, no_sums, counters, counters, ALONE
     )

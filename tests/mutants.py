@@ -86,8 +86,8 @@ def main() -> None:
 
 def session(module: str, share: float, out: Path) -> list[bool]:
     """Whether the tests noticed, for each change that was tried."""
-    file, _, compiled = module.partition(":")
-    compiled = compiled or module in ("_math", "_tiles", "_blocks")
+    file, _, part = module.partition(":")
+    compiled = bool(part) or file in ("_math", "_tiles", "_blocks")
     files, which = TESTS[module]
     run = [sys.executable, *(["-m", "pytest"] if compiled else ["-c", KEEP]), "-x", "-q", "-p", "no:cacheprovider", "-k", which]
     command = shlex.join(["env", f"NUMBA_CACHE_DIR={out / 'cache'}", *run, *(f"tests/test_{file}.py" for file in files)])
@@ -109,7 +109,7 @@ def session(module: str, share: float, out: Path) -> list[bool]:
         for item in sorted(db.work_items, key=lambda item: str(item.mutations)):
             (change,) = item.mutations
             wanted = change.operator_name in OPERATORS and (
-                file not in PROBLEMS or (change.definition_name in ONLY_COMPILED) == bool(compiled)
+                file not in PROBLEMS or (change.definition_name in ONLY_COMPILED) == compiled
             )
             if not wanted or draw.random() >= share:
                 db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
