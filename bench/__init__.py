@@ -1,5 +1,6 @@
 """The benchmark: `problems` is the table of what is measured, `peers` the same job elsewhere, `python -m bench` the report.
 
+bare_numpy     what everything is held against, frozen
 plan           which cells and contestants, in which order
 run, worker    pass by pass, each in a process of its own; bench_kernels is one timing, by pytest-benchmark
 agreement      is a result right, and how right

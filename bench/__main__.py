@@ -27,7 +27,7 @@ def parser() -> argparse.ArgumentParser:
     )
     whole.add_argument("--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these: float64 float32")
     whole.add_argument(
-        "--variants", nargs="+", default=[], metavar="NAME", help="only these, and NumPy, to which all ratios are"
+        "--variants", nargs="+", default=[], metavar="NAME", help=f"only these, and {BASELINE}, to which all ratios are"
     )
     whole.add_argument("--peers", nargs="*", metavar="NAME", help="only these libraries, or none; else all that are installed")
     whole.add_argument("--threads", type=int, default=cpus(), help="of BLAS, of ours and of the peers; else one for each CPU")
@@ -62,7 +62,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
         preset=arguments.preset,
         problems=accepted("--problems", arguments.problems, rows),
         dtypes=accepted("--dtypes", arguments.dtypes, DTYPES),
-        variants=accepted("--variants", [BASELINE, *arguments.variants] if arguments.variants else variants, variants),
+        variants=accepted("--variants", arguments.variants or variants, variants),
         peers=peers if arguments.peers is not None else tuple(name for name in PEERS if PEERS[name].installed()),
         threads=arguments.threads,
         seed=random.randrange(10**6),

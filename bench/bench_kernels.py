@@ -2,8 +2,8 @@
 
     pytest bench --benchmark-only --benchmark-json=results.json
 
-Timed is the call for loss and gradient, on arrays that were already checked, after it was compiled and its result compared with
-NumPy's. `python -m bench` runs this file too, pass by pass, see `run`.
+Timed is the public call for loss and gradient, checks included, as a user pays for it, after it was compiled and its gradient
+compared with that of the `numpy` variant. `python -m bench` runs this file too, pass by pass, see `run`.
 """
 
 import math
@@ -11,14 +11,15 @@ import time
 import timeit
 from collections import Counter
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import pytest
 
+from bench import bare_numpy
 from bench.agreement import agree, batch, error, first
 from bench.peers import PEERS
-from bench.plan import CONTROL, Case, Plan
+from bench.plan import BASELINE, CONTROL, Case, Plan
 from bench.problems import DTYPES, REG, Problem
 from kernels._compile import directories
 
@@ -33,7 +34,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = metafunc.config.stash.get(CASES, None)
     if cases is None:
         problems = Plan("default", (), DTYPES, (), (), 1, 0).table
-        cases = [Case(problem, dtype, v) for problem in problems for dtype in DTYPES for v in problem.variants]
+        cases = [Case(problem, dtype, v) for problem in problems for dtype in DTYPES for v in (BASELINE, *problem.variants)]
     visits: Counter[str] = Counter()
     ids = []
     for case in cases:
@@ -94,9 +95,12 @@ def prepared(case: Case, arrays: tuple[Any, ...]) -> Call | None:
         if call is not None:
             call()
         return call
-    variant = case.problem.module.VARIANTS["tiled" if case.contestant == CONTROL else case.contestant]
-    variant(*first(case.problem, case.dtype, 8), REG, None, True, True)  # the same types, and no work to speak of
-    return lambda: variant(*arrays, REG, None, True, True)
+    if case.contestant == BASELINE:
+        return partial(getattr(bare_numpy, case.problem.name), *arrays, REG)
+    variant = "tiled" if case.contestant == CONTROL else case.contestant
+    public = partial(case.problem.module.loss_and_gradient, reg=REG, variant=variant)
+    public(*first(case.problem, case.dtype, 8))  # the same types, and no work to speak of
+    return partial(public, *arrays)
 
 
 def cached() -> int:

@@ -58,7 +58,7 @@ def count(n: int, what: str) -> str:
 def summary(results: Results) -> list[str]:
     """What one can say aloud."""
     said = [against_rivals(results)]
-    said += [against(results, peer) for peer in results.contestants if peer in PEERS]
+    said += [against(results, other) for other in (BASELINE, *PEERS)]
     said += [of_ceilings(results), of_noise(results), of_others(results), of_passes(results)]
     return [sentence for sentence in said if sentence]
 
@@ -73,20 +73,19 @@ def against_rivals(results: Results) -> str:
         text += f", level within the noise in {cells['tied']}"
     if cells["beaten"]:
         text += f", beaten in {cells['beaten']}"
-    ratios = [(ratio.median, cell) for cell in results.table if (ratio := cell.ratio(SUBJECT))]
-    return f"{text}; {middle_and_worst(ratios, 'NumPy')}." if ratios else f"{text}."  # an interrupted run may be without
+    return f"{text}."
 
 
-def against(results: Results, peer: str) -> str:
-    ratios = [(found.median, cell) for cell in results.table if (found := cell.ratio(SUBJECT, peer))]
+def against(results: Results, other: str) -> str:
+    ratios = [(found.median, cell) for cell in results.table if (found := cell.ratio(SUBJECT, other))]
     if not ratios:
         return ""
-    verdicts = [cell.verdict(SUBJECT, peer) for _, cell in ratios]
+    verdicts = [cell.verdict(SUBJECT, other) for _, cell in ratios]
     number = {verdict: verdicts.count(verdict) for verdict in MARKS}
     text = (
-        f"Against {peer} {SUBJECT} is faster in {number['faster']} of {count(len(ratios), 'cell')}, level in {number['equal']}"
+        f"Against {other} {SUBJECT} is faster in {number['faster']} of {count(len(ratios), 'cell')}, level in {number['equal']}"
     )
-    return f"{text}, slower in {number['slower']}; {middle_and_worst(ratios, peer)}."
+    return f"{text}, slower in {number['slower']}; {middle_and_worst(ratios, other)}."
 
 
 def middle_and_worst(ratios: list[tuple[float, Cell]], other: str) -> str:

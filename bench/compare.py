@@ -1,7 +1,8 @@
 """Two reports side by side: what became slower from A to B, beyond the noise of both?
 
-Judged is the speed relative to NumPy's, pair by pair within the passes of each run: the machine's own drift from one run to the
-other, or the step to another machine, is in both. NumPy, the interpreted loop and the peers are shown, and not judged.
+Judged is the speed of our variants relative to bare NumPy's, pair by pair within the passes of each run: the machine's own
+drift from one run to the other, or the step to another machine, is in both. Bare NumPy is the same code in both, since its file
+is frozen; it, the interpreted loop and the peers are shown, and not judged.
 From 8 passes on an interval misses the true median in at most 1% of runs, so that of B / A, of the ends of both, in at
 most 2%: a slowdown counts only where all of it lies beyond the larger noise of the two cells.
 """
@@ -25,7 +26,7 @@ class Change(NamedTuple):
     before: float
     after: float
     time: Interval  # A's time / B's: above 1 is faster
-    relative: Interval | None  # the same of the speed relative to NumPy
+    relative: Interval | None  # the same of the speed relative to bare NumPy
     noise: float
     verdict: str  # faster, slower, equal; or "" where it is not judged
 
@@ -39,7 +40,7 @@ def changes(a: Results, b: Results) -> list[Change]:
     """Of everything that is in both."""
     found = []
     later = {cell.name: cell for cell in b.table + b.sweep}
-    judged = {SUBJECT, *a.rivals} - {BASELINE, "python"}
+    judged = {SUBJECT, *a.rivals} - {"python"}
     for cell in a.table + a.sweep:
         if cell.name in later:
             other = later[cell.name]
@@ -80,7 +81,7 @@ def show(a: Path, b: Path) -> int:
     found = changes(before, after)
     if not found:
         raise UsageError(f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both")
-    header = ["cell", "variant", "A", "B", "A / B", "the same, to NumPy", "noise", ""]
+    header = ["cell", "variant", "A", "B", "A / B", f"the same, to {BASELINE}", "noise", ""]
     print(tabulate([row(one) for one in found], header, disable_numparse=True))
     for name, results in ("A", before), ("B", after):
         report, cpu = results.report, results.document["machine_info"]["cpu"].get("brand_raw", "unknown CPU")

@@ -27,7 +27,8 @@ class Style(NamedTuple):
 
 STYLES = {
     "python": Style("#7f7f7f", "x", (0, (1, 1)), "...."),
-    "numpy": Style("#000000", "o", "-", ""),
+    BASELINE: Style("#000000", "o", "-", ""),
+    "numpy": Style("#7a4b1f", "<", (0, (5, 2, 1, 2)), "||||"),
     "loop": Style("#e69f00", "^", "--", "////"),
     "tiled": Style("#0072b2", "s", "-", ""),
     "scikit-learn": Style("#009e73", "D", "-.", "\\\\\\\\"),
@@ -145,7 +146,7 @@ def key(figure: Figure, sizes: list[tuple[str, str]]) -> None:
 
 
 def bars(results: Results, problem: str) -> Figure:
-    """How many times as fast as NumPy, with intervals; the noise of the cell is shaded."""
+    """How many times as fast as bare NumPy, with intervals; the noise of the cell is shaded."""
     cells = [cell for cell in results.table if cell.problem == problem]
     names = [name for name in results.contestants if name != BASELINE]
     rows = sum(len(cell.contestants) - 1 + 0.8 for cell in cells)
@@ -175,7 +176,7 @@ def bars(results: Results, problem: str) -> Figure:
         labels.append(f"{cell.data} {cell.size}\n{cell.dtype}")
         y += 0.8
     ax.axvline(1, color="black", linewidth=1)
-    ax.set(xscale="log", yticks=ticks, yticklabels=labels, xlabel="times as fast as NumPy", title=problem)
+    ax.set(xscale="log", yticks=ticks, yticklabels=labels, xlabel=f"times as fast as {BASELINE}", title=problem)
     ax.margins(x=0.2, y=0.01)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
@@ -198,7 +199,7 @@ def accuracy(results: Results, problem: str) -> Figure:
                     s, error = style(name), max(error, 0.01)
                     ax.plot(found.median, error, marker=s.marker, color=s.color, linestyle="", markersize=5)
                     numbered(ax, (found.median, error), 1 + sizes.index((cell.data, cell.size)))
-        ax.set(xscale="log", yscale="log", xlabel="times as fast as NumPy", title=f"{problem}, {dtype}")
+        ax.set(xscale="log", yscale="log", xlabel=f"times as fast as {BASELINE}", title=f"{problem}, {dtype}")
         ax.margins(0.08)
         plain(ax.xaxis)
         plain(ax.yaxis)
@@ -225,7 +226,7 @@ def overview(results: Results) -> Figure:
                     at = y + 0.12 * (number - (len(names) - 1) / 2)
                     ax.errorbar(found.median, at, xerr=ends, color=s.color, marker=s.marker, capsize=2, markersize=5)
         ax.axvline(1, color="black", linewidth=1)
-        ax.set(xscale="log", xlabel="times as fast as NumPy", title=dtype)
+        ax.set(xscale="log", xlabel=f"times as fast as {BASELINE}", title=dtype)
         plain(ax.xaxis)
     axes[0].set_yticks(range(len(rows)), [" ".join(row) for row in rows])
     axes[0].set_ylim(len(rows) - 0.4, -0.6)
@@ -240,14 +241,14 @@ def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
         cell.problem for cell in results.table if any(cell.ratio(name) for name in cell.contestants if name != BASELINE)
     }
     if compared:
-        found["overview"] = "Every cell: times as fast as NumPy", partial(overview, results)
+        found["overview"] = f"Every cell: times as fast as {BASELINE}", partial(overview, results)
     for problem in results.problems:
         if any(cell.problem == problem for cell in results.sweep):
             found[f"{problem}-sweep"] = f"{problem}: speed against batch size", partial(sweep, results, problem)
         if any(cell.problem == problem for cell in results.table):
             found[f"{problem}-roofline"] = f"{problem}: what the machine allows", partial(roofline, results, problem)
         if problem in compared:
-            found[f"{problem}-ratios"] = f"{problem}: times as fast as NumPy", partial(bars, results, problem)
+            found[f"{problem}-ratios"] = f"{problem}: times as fast as {BASELINE}", partial(bars, results, problem)
             found[f"{problem}-accuracy"] = f"{problem}: error beside speed", partial(accuracy, results, problem)
     return found
 

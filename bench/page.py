@@ -16,8 +16,8 @@ from bench.results import SUBJECT, Results, document
 from bench.run import Records
 
 COLUMNS = ["part", "gradient", "data", "size", "order", "dtype", "contestant"]
-COLUMNS += ["passes", "seconds", "seconds_low", "seconds_high", "ratio_to_numpy", "ratio_low", "ratio_high", "verdict", "noise"]
-COLUMNS += ["gflop_per_second", "part_of_ceiling", "error_units", "error_rows"]
+COLUMNS += ["passes", "seconds", "seconds_low", "seconds_high", "ratio_to_bare_numpy", "ratio_low", "ratio_high", "verdict"]
+COLUMNS += ["noise", "gflop_per_second", "part_of_ceiling", "error_units", "error_rows"]
 
 
 def write(records: Records, directory: Path) -> str:

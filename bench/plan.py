@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
-OURS = "kernels"  # the family of our own variants; a peer is a family of its own
+OURS = "kernels"  # the family of our own variants and the baseline; a peer is a family of its own
 VISITS = 3  # in one pass to a cell, each contestant in turn: its time in the pass is the median, not what one moment gives
-BASELINE, CONTROL = "numpy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
+BASELINE, CONTROL = "bare NumPy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ class Plan:
             return [] if problem in self.sweep else [family]
         variants = [variant for variant in problem.variants if variant in self.variants]
         control = [CONTROL] if "tiled" in variants and problem not in self.sweep else []
-        return variants + control
+        return [BASELINE, *variants, *control]
 
     def cells(self, family: str = OURS) -> list[tuple[Problem, str]]:
         """In the order of the table; the sweep in one dtype only unless there is all the time in the world."""

@@ -44,7 +44,7 @@ class Problem:
         return [variant for variant in self.module.VARIANTS if self.interpreted or variant != "python"]
 
     def batch(self, dtype: str) -> tuple[Any, ...]:
-        """X, y and parameters: what every variant is called with."""
+        """X, y and parameters: what every contestant is called with."""
         X, y = self.data(*self.shape)
         N, D, *layers = self.shape
         assert X.shape == (N, D), f"{self} is {X.shape}"

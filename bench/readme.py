@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench import claims
 from bench.page import table
-from bench.plan import UsageError
+from bench.plan import BASELINE, UsageError
 from bench.results import Results, load
 
 ROOT = Path(__file__).parent.parent
@@ -24,12 +24,13 @@ def block(results: Results) -> str:
         [
             *(f"- {sentence}" for sentence in claims.summary(results)),
             "",
-            f"![Every cell: times as fast as NumPy, with intervals]({FIGURE})",
+            f"![Every cell: times as fast as {BASELINE}, with intervals]({FIGURE})",
             "",
             table(results, "github"),
             "",
-            "Median time of a call for loss and gradient, and NumPy's time divided by it: ▲ faster, ▼ slower, = no difference",
-            f"beyond the noise. CPU: {cpu}; {results.report['plan']['threads']} threads, of which `loop` and `python` use one;",
+            f"Median time of a call for loss and gradient, and {BASELINE}'s time divided by it: ▲ faster, ▼ slower,",
+            f"= no difference beyond the noise. CPU: {cpu};",
+            f"{results.report['plan']['threads']} threads, of which `loop` and `python` use one;",
             f"BLAS kernel {', '.join(kernels) or 'unknown'}; {', '.join(versions)}.",
             f"{results.report['started'][:10]}, `{results.report['command']}`.",
         ]

@@ -218,14 +218,15 @@ class Results:
 
     @property
     def contestants(self) -> list[str]:
-        """Our variants in the order of the ladder, then peers."""
-        order = ["python", "numpy", "loop", "tiled", *PEERS]
+        """The baseline, our variants in the order of the ladder, peers."""
+        order = [BASELINE, "python", "numpy", "loop", "tiled", *PEERS]
         found = {name for cell in self.table + self.sweep for name in cell.contestants}
         return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
 
     @property
     def rivals(self) -> list[str]:
-        return [name for name in self.contestants if name != SUBJECT and name not in PEERS]
+        """Our variants but the subject."""
+        return [name for name in self.contestants if name not in (BASELINE, SUBJECT, *PEERS)]
 
     def ceiling(self, cell: Cell) -> float:
         """The seconds below which no gradient of this cell can stay whose data come from memory."""

@@ -1,6 +1,7 @@
 """The benchmark measures what it says, times no wrong result, can be interrupted, and answers mistakes in a sentence."""
 
 import functools
+import hashlib
 import itertools
 import json
 import os
@@ -15,11 +16,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import reports
+from cases import DTYPES, SHAPES, random_batch
+from oracle import loss_and_gradient
 
 from bench import __main__ as command_line
-from bench import agreement, machine, problems
+from bench import agreement, bare_numpy, bench_kernels, machine, problems
 from bench.peers import PEERS
-from bench.plan import CONTROL, VISITS, Plan
+from bench.plan import BASELINE, CONTROL, VISITS, Case, Plan
 from bench.results import load
 from kernels import softmax
 
@@ -59,7 +62,7 @@ def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
     assert list(passed.values()) == [1 if so else VISITS for so in once]
     assert found["report"]["finished"]
     contestants = {one["extra_info"]["contestant"] for one in found["benchmarks"]}
-    assert contestants == {"python", "numpy", "loop", "tiled", CONTROL}
+    assert contestants == {BASELINE, "python", "numpy", "loop", "tiled", CONTROL}
     assert all(one["extra_info"]["error"] < 1000 for one in found["benchmarks"])
     assert "1503×5" in again.stdout
     assert "tiled is " in again.stdout
@@ -70,7 +73,7 @@ def test_pytest_alone_runs_the_table():
     command = [sys.executable, "-m", "pytest", "bench", "-q", "-k", "spiral and float32", "--benchmark-only"]
     done = subprocess.run([*command, "--benchmark-max-time=0.01"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert f"{len(softmax.VARIANTS)} passed" in done.stdout
+    assert f"{1 + len(softmax.VARIANTS)} passed" in done.stdout  # the baseline too
 
 
 @pytest.mark.parametrize(
@@ -126,9 +129,47 @@ def test_each_pass_is_shuffled_in_its_own_way_and_can_be_repeated():
 def test_variants_and_problems_can_be_chosen():
     plan = reports.plan(problems=("linear-synthetic-100000x1000",), variants=("numpy", "tiled"))
     assert [str(problem) for problem in plan.table] == ["linear-synthetic-100000x1000"]  # though not in this preset
-    assert plan.contestants(plan.table[0]) == ["numpy", "tiled", CONTROL]
+    assert plan.contestants(plan.table[0]) == [BASELINE, "numpy", "tiled", CONTROL]
     assert {problem.name for problem in plan.sweep} == {"linear"}
     assert plan.contestants(plan.sweep[0], "scikit-learn") == []
+
+
+def test_the_baseline_is_frozen():
+    """Bare NumPy is what every ratio is to, in reports of all versions: whoever edits it for a result changes all of them at
+    once. This is the sha256 that it was recorded with; do not replace it but where the file computes something wrong."""
+    recorded = "a09bca60f50aee41483891517ff4b6c642d17aedc6d9d07e69c481e5335b0e81"
+    assert hashlib.sha256(Path(bare_numpy.__file__).read_bytes()).hexdigest() == recorded
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", ["softmax", "logistic", "linear", "two_layer"])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])  # scores of 0; moderate ones; those whose exp would overflow in float32
+def test_the_baseline_is_right(problem, dtype, scale):
+    for shape in SHAPES:
+        X, y, *parameters = random_batch(problem, np.random.default_rng(shape), shape, dtype)
+        y = y if problem in ("softmax", "two_layer") else y.astype(dtype)
+        batch = X, y, *(scale * p for p in parameters)
+        loss, gradient = getattr(bare_numpy, problem)(*batch, 0.1)
+        expected_loss, expected = loss_and_gradient(problem, *batch, reg=0.1)
+        assert abs(loss - expected_loss.value) <= expected_loss.bound
+        for got, want in zip(gradient, expected, strict=True):
+            assert np.shape(got) == np.shape(want.value)
+            assert np.ndim(got) == 0 or got.dtype == dtype
+            assert (np.abs(got - want.value) <= want.bound).all()
+
+
+def test_what_is_timed_is_the_public_call():
+    """With checks: it refuses what a user's call would. The baseline is bare."""
+    X, *rest = AIRFOIL.batch("float64")
+    wrong = X.copy()
+    for variant in AIRFOIL.variants:
+        call = bench_kernels.prepared(Case(AIRFOIL, "float64", variant), (wrong, *rest))
+        wrong[700, 3] = np.nan
+        with pytest.raises(ValueError, match=r"X holds nan at row 700, column 3"):
+            call()
+        wrong[700, 3] = X[700, 3]
+    loss, _ = bench_kernels.prepared(Case(AIRFOIL, "float64", BASELINE), (X * np.nan, *rest))()
+    assert np.isnan(loss)
 
 
 @pytest.mark.parametrize("problem", [p for p in problems.PROBLEMS if p.shape[0] <= 5000], ids=str)
@@ -151,15 +192,11 @@ def test_airfoil_is_the_published_data():
 AIRFOIL = next(p for p in problems.PROBLEMS if p.data is problems.airfoil)
 
 
-def gradient_of(batch, variant="loop"):
-    return AIRFOIL.module.VARIANTS[variant](*batch, problems.REG, None, True, True)
-
-
 @pytest.mark.parametrize(
     "wrong", [lambda gradient: -gradient, lambda gradient: 1.01 * gradient, lambda gradient: gradient * np.nan]
 )
 def test_a_wrong_result_is_not_timed(wrong):
-    _, gradient = gradient_of(agreement.batch(AIRFOIL, "float64"))
+    gradient = AIRFOIL.module.gradient(*agreement.batch(AIRFOIL, "float64"), reg=problems.REG, variant="loop")
     agreement.agree(AIRFOIL, "float64", "loop", gradient)
     with pytest.raises(AssertionError, match=r"linear-airfoil-1503x5 float64: dw of loop is off by"):
         agreement.agree(AIRFOIL, "float64", "loop", gradient._replace(w=wrong(gradient.w)))
