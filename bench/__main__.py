@@ -1,4 +1,4 @@
-"""`python -m bench` measures and writes a report; `python -m bench compare A B` holds two reports against each other."""
+"""`python -m bench` measures and writes a report; `python -m bench compare A B` compares two."""
 
 import argparse
 import os
@@ -13,27 +13,67 @@ from bench.peers import PEERS
 from bench.plan import BASELINE, Plan, UsageError
 from bench.problems import DTYPES, PROBLEMS
 from bench.run import Records, run
-from kernels._threads import cpus
+from kernels.engine.pool import cpus
 
 
 def parser() -> argparse.ArgumentParser:
     whole = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     preset = whole.add_mutually_exclusive_group()
-    preset.add_argument("--quick", action="store_const", dest="preset", const="quick", help="a few small cells, about a minute")
-    preset.add_argument("--full", action="store_const", dest="preset", const="full", help="every cell, up to an hour")
+    preset.add_argument(
+        "--quick",
+        action="store_const",
+        dest="preset",
+        const="quick",
+        help="a few small cells, about a minute",
+    )
+    preset.add_argument(
+        "--full",
+        action="store_const",
+        dest="preset",
+        const="full",
+        help="every cell, up to an hour",
+    )
     whole.set_defaults(preset="default", command=measure)
     whole.add_argument(
-        "--problems", nargs="+", default=[], metavar="NAME", help="only these: softmax, say, or a row of the table"
+        "--problems",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help="only these: softmax, say, or a row of the table",
     )
-    whole.add_argument("--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these: float64 float32")
     whole.add_argument(
-        "--variants", nargs="+", default=[], metavar="NAME", help=f"only these, and {BASELINE}, to which all ratios are"
+        "--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these: float64 float32"
     )
-    whole.add_argument("--peers", nargs="*", metavar="NAME", help="only these libraries, or none; else all that are installed")
-    whole.add_argument("--threads", type=int, default=cpus(), help="of BLAS, of ours and of the peers; else one for each CPU")
-    whole.add_argument("--out", type=Path, default=Path(".bench"), metavar="DIR", help="where the report goes (.bench)")
+    whole.add_argument(
+        "--variants",
+        nargs="+",
+        default=[],
+        metavar="NAME",
+        help=f"only these, and {BASELINE}, to which all ratios are",
+    )
+    whole.add_argument(
+        "--peers",
+        nargs="*",
+        metavar="NAME",
+        help="only these libraries, or none; else all that are installed",
+    )
+    whole.add_argument(
+        "--threads",
+        type=int,
+        default=cpus(),
+        help="of BLAS, of ours and of the peers; else one for each CPU",
+    )
+    whole.add_argument(
+        "--out",
+        type=Path,
+        default=Path(".bench"),
+        metavar="DIR",
+        help="where the report goes (.bench)",
+    )
     commands = whole.add_subparsers(metavar="compare")
-    compare = commands.add_parser("compare", help="two reports side by side; exit status 1 if B is slower than A beyond noise")
+    compare = commands.add_parser(
+        "compare", help="two reports side by side; exit status 1 if B is slower than A beyond noise"
+    )
     compare.add_argument("a", type=Path, metavar="A")
     compare.add_argument("b", type=Path, metavar="B")
     compare.set_defaults(command=comparison)
@@ -43,27 +83,39 @@ def parser() -> argparse.ArgumentParser:
 def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
     for name in names:
         if name not in known:
-            raise UsageError(f"{option} {name}: there is no such thing; choose from {', '.join(known)}")
+            raise UsageError(
+                f"{option} {name}: there is no such thing; choose from {', '.join(known)}"
+            )
     return tuple(name for name in known if name in names)
 
 
 def plan(arguments: argparse.Namespace) -> Plan:
-    rows = list(dict.fromkeys([problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]))
+    rows = list(
+        dict.fromkeys(
+            [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
+        )
+    )
     variants = list(dict.fromkeys(variant for problem in PROBLEMS for variant in problem.variants))
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
         if not PEERS[name].installed():
             raise UsageError(
-                f"--peers {name}: it is not installed; install it (pip install {PEERS[name].distribution}) or leave it out"
+                f"--peers {name}: it is not installed; install it "
+                f"(pip install {PEERS[name].distribution}) or leave it out"
             )
     if not 1 <= arguments.threads <= cpus():
-        raise UsageError(f"--threads {arguments.threads}: this process may use {cpus()} CPUs; choose from 1 to {cpus()}")
+        raise UsageError(
+            f"--threads {arguments.threads}: this process may use {cpus()} CPUs; "
+            f"choose from 1 to {cpus()}"
+        )
     return Plan(
         preset=arguments.preset,
         problems=accepted("--problems", arguments.problems, rows),
         dtypes=accepted("--dtypes", arguments.dtypes, DTYPES),
         variants=accepted("--variants", arguments.variants or variants, variants),
-        peers=peers if arguments.peers is not None else tuple(name for name in PEERS if PEERS[name].installed()),
+        peers=peers
+        if arguments.peers is not None
+        else tuple(name for name in PEERS if PEERS[name].installed()),
         threads=arguments.threads,
         seed=random.randrange(10**6),
     )
@@ -73,7 +125,8 @@ def measure(arguments: argparse.Namespace) -> int:
     chosen = plan(arguments)
     records = Records(arguments.out, chosen, shlex.join(["python", "-m", "bench", *sys.argv[1:]]))
     chosen = records.plan
-    if hasattr(os, "sched_setaffinity") and chosen.threads < cpus():  # for libraries that ask nothing else
+    # For libraries that look at nothing else.
+    if hasattr(os, "sched_setaffinity") and chosen.threads < cpus():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
     if records.resumed:
         print(f"{arguments.out} holds an unfinished run of the same: it goes on", file=sys.stderr)
@@ -82,7 +135,10 @@ def measure(arguments: argparse.Namespace) -> int:
         raise UsageError("stopped before anything was measured: there is no report")
     print(page.write(records, arguments.out))
     if not ended:
-        print("Interrupted: the report is of what was done. The same command goes on from there.", file=sys.stderr)
+        print(
+            "Interrupted: the report is of what was done. The same command goes on from there.",
+            file=sys.stderr,
+        )
         return 130
     return 1 if records.of("failed") else 0
 

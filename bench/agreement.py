@@ -1,4 +1,4 @@
-"""Is a result right, and how right: nothing wrong is timed, and each contestant's error stands beside its speed."""
+"""Whether a result is right, and its error: no wrong result is timed."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,15 +19,16 @@ def batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
 
 @lru_cache(maxsize=1)
 def expected(problem: Problem) -> Any:
-    """The gradient of the `numpy` variant in float64, for both dtypes: what float32 loses of X is an eps too."""
+    """The gradient of the `numpy` variant in float64, for both dtypes."""
     return problem.module.gradient(*problem.batch("float64"), reg=REG, variant="numpy")
 
 
 def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ...]) -> None:
     """A guard against timing a wrong result; the proof, with strict bounds, is in tests/.
 
-    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as down. A peer may be
-    content with less: oneDAL's exp keeps ten digits in float64. Its error stands beside its speed.
+    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as
+    down. A peer may be content with less: oneDAL's exp keeps ten digits in float64. Its error
+    stands beside its speed.
     """
     right = expected(problem)
     tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(problem.shape[0]))
@@ -37,15 +38,21 @@ def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ..
     for got, want, part in zip(gradient, right, right._fields, strict=True):
         off = np.abs(got - want).max() / size
         if not off <= tolerance:
-            raise AssertionError(f"{problem} {dtype}: d{part} of {contestant} is off by {off:.2g} of the gradient's size")
+            raise AssertionError(
+                f"{problem} {dtype}: d{part} of {contestant} is off by {off:.2g} "
+                "of the gradient's size"
+            )
 
 
-def error(problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any], checked: int) -> dict[str, Any]:
-    """`error` in units of rounding, on the first `error_rows` samples: as many as the oracle does in `checked` multiplications.
+def error(
+    problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any], checked: int
+) -> dict[str, Any]:
+    """`error` in units of rounding, on the first `error_rows` samples.
 
-    A unit is eps, the spacing of the dtype at 1, times the largest number in that part of the gradient (W, say); it is the
-    worst number of the worst part that is told. A gradient that is exact but for the rounding of its last digit errs by
-    half a unit.
+    That many the oracle does in `checked` multiplications. A unit is eps, the spacing of the dtype
+    at 1, times the largest number in that part of the gradient (W, say); it is the worst number of
+    the worst part that is told. A gradient that is exact but for the rounding of its last digit
+    errs by half a unit.
     """
     rows = min(problem.shape[0], max(64, checked // prod(problem.shape[1:])))
     gradient = prepare(first(problem, dtype, rows))()[1]
@@ -65,4 +72,7 @@ def first(problem: Problem, dtype: str, rows: int) -> tuple[Any, ...]:
 @lru_cache(maxsize=1)
 def exact(problem: Problem, dtype: str, rows: int) -> list[Any]:
     """The gradient in long double."""
-    return [part.value for part in loss_and_gradient(problem.name, *first(problem, dtype, rows), reg=REG)[1]]
+    return [
+        part.value
+        for part in loss_and_gradient(problem.name, *first(problem, dtype, rows), reg=REG)[1]
+    ]

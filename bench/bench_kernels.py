@@ -2,8 +2,9 @@
 
     pytest bench --benchmark-only --benchmark-json=results.json
 
-Timed is the public call for loss and gradient, checks included, as a user pays for it, after it was compiled and its gradient
-compared with that of the `numpy` variant. `python -m bench` runs this file too, pass by pass, see `run`.
+Timed is the public call for loss and gradient, checks included, as a user pays for it, after it was
+compiled and its gradient compared with that of the `numpy` variant. `python -m bench` runs this
+file too, pass by pass, see `run`.
 """
 
 import math
@@ -21,10 +22,12 @@ from bench.agreement import agree, batch, error, first
 from bench.peers import PEERS
 from bench.plan import BASELINE, CONTROL, Case, Plan
 from bench.problems import DTYPES, REG, Problem
-from kernels._compile import directories
+from kernels.engine.cache import directories
 
-# What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the times of the last pass.
-CASES, CHECKED, KNOWN = pytest.StashKey[list[Case]](), pytest.StashKey[int](), pytest.StashKey[dict[str, float]]()
+# What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the
+# times of the last pass.
+CASES, CHECKED = pytest.StashKey[list[Case]](), pytest.StashKey[int]()
+KNOWN = pytest.StashKey[dict[str, float]]()
 ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
 WARM = 0.02  # seconds: a longer call needs no warming up
 Call = Callable[[], tuple[float, Any]]
@@ -34,7 +37,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     cases = metafunc.config.stash.get(CASES, None)
     if cases is None:
         problems = Plan("default", (), DTYPES, (), (), 1, 0).table
-        cases = [Case(problem, dtype, v) for problem in problems for dtype in DTYPES for v in (BASELINE, *problem.variants)]
+        cases = [
+            Case(problem, dtype, v)
+            for problem in problems
+            for dtype in DTYPES
+            for v in (BASELINE, *problem.variants)
+        ]
     visits: Counter[str] = Counter()
     ids = []
     for case in cases:
@@ -43,7 +51,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("problem", "dtype", "contestant"), cases, ids=ids)
 
 
-def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem, dtype: str, contestant: str) -> None:
+def test_gradient(
+    benchmark: Any, pytestconfig: pytest.Config, problem: Problem, dtype: str, contestant: str
+) -> None:
     case, known = Case(problem, dtype, contestant), pytestconfig.stash.get(KNOWN, {})
     arrays, calls = cell(problem, dtype)
     start, entries = time.perf_counter(), cached()
@@ -62,7 +72,9 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
     if case.id not in known and once < WARM:
         once = min(once, *timeit.repeat(call, number=1, repeat=3))
     iterations = max(1, math.ceil(ROUND / once))
-    rounds = max(1, math.ceil(float(pytestconfig.getoption("benchmark_max_time")) / (iterations * once)))
+    rounds = max(
+        1, math.ceil(float(pytestconfig.getoption("benchmark_max_time")) / (iterations * once))
+    )
     result = benchmark.pedantic(call, rounds=rounds, iterations=iterations)
     agree(*case, result[1])
     benchmark.extra_info.update(
@@ -79,7 +91,9 @@ def test_gradient(benchmark: Any, pytestconfig: pytest.Config, problem: Problem,
         spent=time.perf_counter() - start,
     )
     if checked := pytestconfig.stash.get(CHECKED, 0):
-        benchmark.extra_info.update(error(problem, dtype, lambda part: prepared(case, part), checked))
+        benchmark.extra_info.update(
+            error(problem, dtype, lambda part: prepared(case, part), checked)
+        )
 
 
 @lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""What a report says in words and in the cells of its table: each from `Results` alone, so from the JSON alone."""
+"""What a report says in words and in the cells of its table, from `Results` alone."""
 
 import math
 import statistics
@@ -64,11 +64,19 @@ def summary(results: Results) -> list[str]:
 
 
 def against_rivals(results: Results) -> str:
-    found = [(cell, standing) for cell in results.table if (standing := results.standing(cell, results.rivals))]
+    found = [
+        (cell, standing)
+        for cell in results.table
+        if (standing := results.standing(cell, results.rivals))
+    ]
     if not found:
         return ""
-    cells = {kind: sum(standing == kind for _, standing in found) for kind in ("fastest", "tied", "beaten")}
-    text = f"{SUBJECT} is the fastest of our variants in {cells['fastest']} of {count(len(found), 'cell')}"
+    cells = {
+        kind: sum(standing == kind for _, standing in found)
+        for kind in ("fastest", "tied", "beaten")
+    }
+    of_cells = f"{cells['fastest']} of {count(len(found), 'cell')}"
+    text = f"{SUBJECT} is the fastest of our variants in {of_cells}"
     if cells["tied"]:
         text += f", level within the noise in {cells['tied']}"
     if cells["beaten"]:
@@ -77,21 +85,23 @@ def against_rivals(results: Results) -> str:
 
 
 def against(results: Results, other: str) -> str:
-    ratios = [(found.median, cell) for cell in results.table if (found := cell.ratio(SUBJECT, other))]
+    ratios = [
+        (found.median, cell) for cell in results.table if (found := cell.ratio(SUBJECT, other))
+    ]
     if not ratios:
         return ""
     verdicts = [cell.verdict(SUBJECT, other) for _, cell in ratios]
     number = {verdict: verdicts.count(verdict) for verdict in MARKS}
-    text = (
-        f"Against {other} {SUBJECT} is faster in {number['faster']} of {count(len(ratios), 'cell')}, level in {number['equal']}"
-    )
+    of_cells = f"{number['faster']} of {count(len(ratios), 'cell')}, level in {number['equal']}"
+    text = f"Against {other} {SUBJECT} is faster in {of_cells}"
     return f"{text}, slower in {number['slower']}; {middle_and_worst(ratios, other)}."
 
 
 def middle_and_worst(ratios: list[tuple[float, Cell]], other: str) -> str:
     worst, where = min(ratios, key=lambda pair: pair[0])
     middle = statistics.median(ratio for ratio, _ in ratios)
-    return f"{number(middle, 2)}× the speed of {other} in the middle cell, {number(worst, 2)}× in the worst ({name(where)})"
+    in_worst = f"{number(worst, 2)}× in the worst ({name(where)})"
+    return f"{number(middle, 2)}× the speed of {other} in the middle cell, {in_worst}"
 
 
 def of_ceilings(results: Results) -> str:
@@ -100,21 +110,26 @@ def of_ceilings(results: Results) -> str:
         return ""
     read, f64, f32 = (results.ceilings[key].median / 1e9 for key in ("read", "float64", "float32"))
     return (
-        f"With {count(results.report['plan']['threads'], 'thread')} this machine reads {read:.0f} GB/s from memory and does "
-        f"{f64:.0f} GFLOP/s in float64, {f32:.0f} in float32; of what that allows, {SUBJECT} reaches "
-        f"{percent(statistics.median(reached))} in the middle cell and {percent(max(reached))} in the best."
+        f"With {count(results.report['plan']['threads'], 'thread')} this machine reads "
+        f"{read:.0f} GB/s from memory and does {f64:.0f} GFLOP/s in float64, {f32:.0f} in float32; "
+        f"of what that allows, {SUBJECT} reaches {percent(statistics.median(reached))} in the "
+        f"middle cell and {percent(max(reached))} in the best."
     )
 
 
 def of_noise(results: Results) -> str:
     found = [cell for cell in results.table if cell.same and cell.same.sure]
     if not found:
-        return "One pass only: there is no interval, and no measure of the noise. A difference counts from twofold on."
+        return (
+            "One pass only: there is no interval, and no measure of the noise. "
+            "A difference counts from twofold on."
+        )
     widest = max(max(cell.same.high - 1, 1 - cell.same.low) for cell in found if cell.same)
     holds = sum(cell.same.low <= 1 <= cell.same.high for cell in found if cell.same)
     return (
-        f"Noise of this run: {SUBJECT}, timed twice in each pass, differs from itself by {percent(results.typical - 1)} in the "
-        f"middle cell, {percent(widest)} in the worst; the interval holds 1 in {holds} of {count(len(found), 'cell')}. "
+        f"Noise of this run: {SUBJECT}, timed twice in each pass, differs from itself by "
+        f"{percent(results.typical - 1)} in the middle cell, {percent(widest)} in the worst; "
+        f"the interval holds 1 in {holds} of {count(len(found), 'cell')}. "
         "No difference within the noise is called a win."
     )
 
@@ -125,7 +140,8 @@ def of_others(results: Results) -> str:
     if part is None or not part > 0.05:
         return ""
     return (
-        f"Other processes took {percent(part)} of the CPUs while this was measured: whatever runs on several threads, "
+        f"Other processes took {percent(part)} of the CPUs while this was measured: "
+        "whatever runs on several threads, "
         "peers above all, comes out too slow. Measure again on a quiet machine."
     )
 
@@ -134,22 +150,30 @@ def of_passes(results: Results) -> str:
     passes = results.report["passes"]
     text = f"Medians over {passes} pass{'es' if passes != 1 else ''} in shuffled order"
     if passes > 1:
-        text += f"; the interval beside a number holds the true median in {100 * coverage(passes):.1f}% of such runs"
-    return text + ("." if results.report["finished"] else ". The run was interrupted: this is what was done until then.")
+        held = f"{100 * coverage(passes):.1f}%"
+        text += f"; the interval beside a number holds the true median in {held} of such runs"
+    return text + (
+        "."
+        if results.report["finished"]
+        else ". The run was interrupted: this is what was done until then."
+    )
 
 
 def crossings(results: Results, problem: str) -> list[str]:
-    """Where the lines of the sweep cross, by a straight line between the two batch sizes on either side."""
+    """Where the lines of the sweep cross, interpolated between the batch sizes on either side."""
     said = []
     cells = [cell for cell in results.sweep if cell.problem == problem]
     for dtype in dict.fromkeys(cell.dtype for cell in cells):
         mine = [cell for cell in cells if cell.dtype == dtype]
         for one, other in combinations(results.contestants, 2):
-            points = [(cell.shape[0], ratio.median) for cell in mine if (ratio := cell.ratio(other, one))]
+            points = [
+                (cell.shape[0], ratio.median) for cell in mine if (ratio := cell.ratio(other, one))
+            ]
             for (n, before), (m, after) in pairwise(points):
                 if (before < 1) != (after < 1):
                     part = math.log(before) / (math.log(before) - math.log(after))
                     at = math.exp(math.log(n) + part * (math.log(m) - math.log(n)))
                     winner, loser = (other, one) if after > 1 else (one, other)
-                    said.append(f"{dtype}: {winner} overtakes {loser} at N ≈ {float(f'{at:.1g}'):,.0f}".replace(",", " "))
+                    N = f"{float(f'{at:.1g}'):,.0f}".replace(",", " ")
+                    said.append(f"{dtype}: {winner} overtakes {loser} at N ≈ {N}")
     return said

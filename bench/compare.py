@@ -1,10 +1,11 @@
 """Two reports side by side: what became slower from A to B, beyond the noise of both?
 
-Judged is the speed of our variants relative to bare NumPy's, pair by pair within the passes of each run: the machine's own
-drift from one run to the other, or the step to another machine, is in both. Bare NumPy is the same code in both, since its file
-is frozen; it, the interpreted loop and the peers are shown, and not judged.
-From 8 passes on an interval misses the true median in at most 1% of runs, so that of B / A, of the ends of both, in at
-most 2%: a slowdown counts only where all of it lies beyond the larger noise of the two cells.
+Judged is the speed of our variants relative to bare NumPy's, pair by pair within the passes of each
+run: the machine's own drift from one run to the other, or the step to another machine, is in both.
+Bare NumPy is the same code in both, since its file is frozen; it, the interpreted loop and the
+peers are shown, and not judged. From 8 passes on an interval misses the true median in at most 1%
+of runs, so that of B / A, of the ends of both, in at most 2%: a slowdown counts only where all of
+it lies beyond the larger noise of the two cells.
 """
 
 from pathlib import Path
@@ -80,13 +81,23 @@ def show(a: Path, b: Path) -> int:
     before, after = Results(load(a)), Results(load(b))
     found = changes(before, after)
     if not found:
-        raise UsageError(f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both")
+        raise UsageError(
+            f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both"
+        )
     header = ["cell", "variant", "A", "B", "A / B", f"the same, to {BASELINE}", "noise", ""]
     print(tabulate([row(one) for one in found], header, disable_numparse=True))
     for name, results in ("A", before), ("B", after):
-        report, cpu = results.report, results.document["machine_info"]["cpu"].get("brand_raw", "unknown CPU")
-        print(f"\n{name}: {report['started']}, {cpu}, {report['plan']['threads']} threads, {report['passes']} passes", end="")
+        report = results.report
+        cpu = results.document["machine_info"]["cpu"].get("brand_raw", "unknown CPU")
+        print(
+            f"\n{name}: {report['started']}, {cpu}, {report['plan']['threads']} threads, "
+            f"{report['passes']} passes",
+            end="",
+        )
     slower = [one for one in found if one.verdict == "slower"]
     faster = sum(one.verdict == "faster" for one in found)
-    print(f"\n\n{len(slower)} slower and {faster} faster beyond noise, of {sum(bool(one.verdict) for one in found)} judged.")
+    print(
+        f"\n\n{len(slower)} slower and {faster} faster beyond noise, "
+        f"of {sum(bool(one.verdict) for one in found)} judged."
+    )
     return 1 if slower else 0

@@ -1,4 +1,4 @@
-"""What a reader of the saved JSON must know about the machine, beside what pytest-benchmark writes."""
+"""What a reader of the JSON must know of the machine, beside what pytest-benchmark writes."""
 
 from bench import machine
 

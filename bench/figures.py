@@ -1,5 +1,8 @@
-"""The figures, by matplotlib: told apart by marker, line style and hatch as well as by colour (Okabe and Ito's, made for every
-kind of colour vision)."""
+"""The figures, by matplotlib.
+
+Contestants differ in marker, line style and hatch as well as in colour, which is Okabe and Ito's,
+made for every kind of colour vision.
+"""
 
 import io
 from collections.abc import Callable, Iterable
@@ -68,7 +71,9 @@ def legend(figure: Figure, contestants: Iterable[str], line: bool = False) -> No
         for name in contestants
         for s in [style(name)]
     ]
-    figure.legend(handles=handles, loc="outside upper center", ncols=min(5, len(handles)), frameon=False)
+    figure.legend(
+        handles=handles, loc="outside upper center", ncols=min(5, len(handles)), frameon=False
+    )
 
 
 def plain(axis: Any) -> None:
@@ -90,17 +95,42 @@ def sweep(results: Results, problem: str) -> Figure:
     for ax, dtype in zip(axes, dtypes(cells), strict=True):
         mine = [cell for cell in cells if cell.dtype == dtype]
         for name in results.contestants:
-            points = [(cell.shape[0], cell.timings[name].time) for cell in mine if name in cell.timings]
+            points = [
+                (cell.shape[0], cell.timings[name].time) for cell in mine if name in cell.timings
+            ]
             if points:
                 N = np.array([n for n, _ in points])
-                speed = np.array([N / [getattr(time, end) for _, time in points] for end in ("median", "high", "low")])
+                speed = np.array(
+                    [
+                        N / [getattr(time, end) for _, time in points]
+                        for end in ("median", "high", "low")
+                    ]
+                )
                 s = style(name)
                 error = np.abs(speed[1:] - speed[0])
-                ax.errorbar(N, speed[0], error, color=s.color, marker=s.marker, linestyle=s.line, capsize=2, markersize=5)
+                ax.errorbar(
+                    N,
+                    speed[0],
+                    error,
+                    color=s.color,
+                    marker=s.marker,
+                    linestyle=s.line,
+                    capsize=2,
+                    markersize=5,
+                )
         widths = "×".join(map(str, mine[0].shape[1:]))
-        ax.set(xscale="log", yscale="log", xlabel="samples in the batch, N", title=f"{problem}, N×{widths}, {dtype}")
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="samples in the batch, N",
+            title=f"{problem}, N×{widths}, {dtype}",
+        )
     axes[0].set_ylabel("samples per second")
-    legend(figure, [name for name in results.contestants if any(name in cell.timings for cell in cells)], line=True)
+    legend(
+        figure,
+        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
+        line=True,
+    )
     return figure
 
 
@@ -117,26 +147,51 @@ def roofline(results: Results, problem: str) -> Figure:
         x = np.geomspace(min(*intensity, peak / read) / 2, max(*intensity, peak / read) * 2, 200)
         ax.plot(x, np.minimum(peak, x * read) / 1e9, color="black", linewidth=1.5)
         ax.text(x[-1], peak / 1e9 * 1.1, f"{peak / 1e9:.0f} GFLOP/s", ha="right", va="bottom")
-        ax.annotate(f"{read / 1e9:.0f} GB/s", (x[0], x[0] * read / 1e9), (8, -8), textcoords="offset points", va="top")
+        ax.annotate(
+            f"{read / 1e9:.0f} GB/s",
+            (x[0], x[0] * read / 1e9),
+            (8, -8),
+            textcoords="offset points",
+            va="top",
+        )
         for cell in mine:
             for name in cell.contestants:
                 s, speed = style(name), cell.flop / cell.timings[name].time.median / 1e9
-                ax.plot(cell.flop / cell.bytes, speed, marker=s.marker, color=s.color, linestyle="", markersize=5)
-                numbered(ax, (cell.flop / cell.bytes, speed), 1 + sizes.index((cell.data, cell.size)))
-        ax.set(xscale="log", yscale="log", xlabel="FLOP per byte of X and y", title=f"{problem}, {dtype}")
+                ax.plot(
+                    cell.flop / cell.bytes,
+                    speed,
+                    marker=s.marker,
+                    color=s.color,
+                    linestyle="",
+                    markersize=5,
+                )
+                numbered(
+                    ax, (cell.flop / cell.bytes, speed), 1 + sizes.index((cell.data, cell.size))
+                )
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="FLOP per byte of X and y",
+            title=f"{problem}, {dtype}",
+        )
         ax.margins(y=0.12)
         plain(ax.xaxis)
         plain(ax.yaxis)
     axes[0].set_ylabel("GFLOP/s")
-    legend(figure, [name for name in results.contestants if any(name in cell.timings for cell in cells)])
+    legend(
+        figure,
+        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
+    )
     key(figure, sizes)
     return figure
 
 
 def numbered(ax: Axes, point: tuple[float, float], number: int) -> None:
-    """The number of the cell beside its point: odd ones to the right, even ones to the left, so that fewer overlap."""
+    """The number of the cell beside its point, odd ones to the right, so that fewer overlap."""
     side, align = (4, "left") if number % 2 else (-4, "right")
-    ax.annotate(str(number), point, (side, 0), textcoords="offset points", fontsize=7, va="center", ha=align)
+    ax.annotate(
+        str(number), point, (side, 0), textcoords="offset points", fontsize=7, va="center", ha=align
+    )
 
 
 def key(figure: Figure, sizes: list[tuple[str, str]]) -> None:
@@ -160,7 +215,16 @@ def bars(results: Results, problem: str) -> Figure:
             if found is None:
                 continue
             s = style(name)
-            ax.barh(y, found.median - 1, left=1, height=0.8, color=s.color, hatch=s.hatch, edgecolor="white", label=name)
+            ax.barh(
+                y,
+                found.median - 1,
+                left=1,
+                height=0.8,
+                color=s.color,
+                hatch=s.hatch,
+                edgecolor="white",
+                label=name,
+            )
             if found.sure:
                 ends = [[found.median - found.low], [found.high - found.median]]
                 ax.errorbar(found.median, y, xerr=ends, color="black", capsize=2, linewidth=1)
@@ -171,18 +235,28 @@ def bars(results: Results, problem: str) -> Figure:
                 ha="left" if ahead else "right", va="center", fontsize=7,
             )  # fmt: skip
             y += 1
-        ax.fill_betweenx([top - 0.5, y - 0.5], 1 / cell.noise, cell.noise, color="#cccccc", zorder=0, linewidth=0)
+        ax.fill_betweenx(
+            [top - 0.5, y - 0.5], 1 / cell.noise, cell.noise, color="#cccccc", zorder=0, linewidth=0
+        )
         ticks.append((top + y - 1) / 2)
         labels.append(f"{cell.data} {cell.size}\n{cell.dtype}")
         y += 0.8
     ax.axvline(1, color="black", linewidth=1)
-    ax.set(xscale="log", yticks=ticks, yticklabels=labels, xlabel=f"times as fast as {BASELINE}", title=problem)
+    ax.set(
+        xscale="log",
+        yticks=ticks,
+        yticklabels=labels,
+        xlabel=f"times as fast as {BASELINE}",
+        title=problem,
+    )
     ax.margins(x=0.2, y=0.01)
     ax.invert_yaxis()
     ax.grid(visible=False, axis="y")
     plain(ax.xaxis)
     handles = dict(zip(*reversed(ax.get_legend_handles_labels()), strict=True))
-    figure.legend(handles.values(), handles.keys(), loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(
+        handles.values(), handles.keys(), loc="outside upper center", ncols=4, frameon=False
+    )
     return figure
 
 
@@ -197,23 +271,41 @@ def accuracy(results: Results, problem: str) -> Figure:
                 found, error = cell.ratio(name), cell.timings[name].error
                 if found and error is not None:
                     s, error = style(name), max(error, 0.01)
-                    ax.plot(found.median, error, marker=s.marker, color=s.color, linestyle="", markersize=5)
+                    ax.plot(
+                        found.median,
+                        error,
+                        marker=s.marker,
+                        color=s.color,
+                        linestyle="",
+                        markersize=5,
+                    )
                     numbered(ax, (found.median, error), 1 + sizes.index((cell.data, cell.size)))
-        ax.set(xscale="log", yscale="log", xlabel=f"times as fast as {BASELINE}", title=f"{problem}, {dtype}")
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel=f"times as fast as {BASELINE}",
+            title=f"{problem}, {dtype}",
+        )
         ax.margins(0.08)
         plain(ax.xaxis)
         plain(ax.yaxis)
     axes[0].set_ylabel("largest error, in units of rounding")
-    legend(figure, [name for name in results.contestants if any(name in cell.timings for cell in cells)])
+    legend(
+        figure,
+        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
+    )
     key(figure, sizes)
     return figure
 
 
 def overview(results: Results) -> Figure:
     """All cells at a glance; the interpreted loop, hundreds of times slower, is left out."""
-    cells, names = results.table, [name for name in results.contestants if name not in ("python", BASELINE)]
+    cells = results.table
+    names = [name for name in results.contestants if name not in ("python", BASELINE)]
     rows = list(dict.fromkeys((cell.problem, cell.data, cell.size) for cell in cells))
-    figure = Figure(figsize=(4.6 * len(dtypes(cells)) + 1, 1.4 + 0.26 * len(rows)), layout="constrained")
+    figure = Figure(
+        figsize=(4.6 * len(dtypes(cells)) + 1, 1.4 + 0.26 * len(rows)), layout="constrained"
+    )
     axes = figure.subplots(1, len(dtypes(cells)), squeeze=False, sharex=True, sharey=True)[0]
     for ax, dtype in zip(axes, dtypes(cells), strict=True):
         for cell in cells if rows else ():
@@ -224,7 +316,15 @@ def overview(results: Results) -> Figure:
                     s = style(name)
                     ends = [[found.median - found.low], [found.high - found.median]]
                     at = y + 0.12 * (number - (len(names) - 1) / 2)
-                    ax.errorbar(found.median, at, xerr=ends, color=s.color, marker=s.marker, capsize=2, markersize=5)
+                    ax.errorbar(
+                        found.median,
+                        at,
+                        xerr=ends,
+                        color=s.color,
+                        marker=s.marker,
+                        capsize=2,
+                        markersize=5,
+                    )
         ax.axvline(1, color="black", linewidth=1)
         ax.set(xscale="log", xlabel=f"times as fast as {BASELINE}", title=dtype)
         plain(ax.xaxis)
@@ -235,21 +335,35 @@ def overview(results: Results) -> Figure:
 
 
 def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
-    """File name, what it shows, and how to draw it; of a run that was interrupted, what there is to draw."""
+    """File name, what it shows, and how to draw it, for each figure that there is data for."""
     found: dict[str, tuple[str, Picture]] = {}
     compared = {
-        cell.problem for cell in results.table if any(cell.ratio(name) for name in cell.contestants if name != BASELINE)
+        cell.problem
+        for cell in results.table
+        if any(cell.ratio(name) for name in cell.contestants if name != BASELINE)
     }
     if compared:
         found["overview"] = f"Every cell: times as fast as {BASELINE}", partial(overview, results)
     for problem in results.problems:
         if any(cell.problem == problem for cell in results.sweep):
-            found[f"{problem}-sweep"] = f"{problem}: speed against batch size", partial(sweep, results, problem)
+            found[f"{problem}-sweep"] = (
+                f"{problem}: speed against batch size",
+                partial(sweep, results, problem),
+            )
         if any(cell.problem == problem for cell in results.table):
-            found[f"{problem}-roofline"] = f"{problem}: what the machine allows", partial(roofline, results, problem)
+            found[f"{problem}-roofline"] = (
+                f"{problem}: what the machine allows",
+                partial(roofline, results, problem),
+            )
         if problem in compared:
-            found[f"{problem}-ratios"] = f"{problem}: times as fast as {BASELINE}", partial(bars, results, problem)
-            found[f"{problem}-accuracy"] = f"{problem}: error beside speed", partial(accuracy, results, problem)
+            found[f"{problem}-ratios"] = (
+                f"{problem}: times as fast as {BASELINE}",
+                partial(bars, results, problem),
+            )
+            found[f"{problem}-accuracy"] = (
+                f"{problem}: error beside speed",
+                partial(accuracy, results, problem),
+            )
     return found
 
 

@@ -1,9 +1,10 @@
-"""What the numbers of several passes allow one to say: a median, an interval, and whether a difference is more than noise.
+"""What the numbers of several passes tell: a median, an interval, a difference beyond noise.
 
-The interval is made of order statistics and assumes nothing of how times are distributed. Each pass lies below the true
-median with probability ½, so of n passes the number below it is binomial, and the interval from the (k+1)-th smallest to the
-(k+1)-th largest misses the median only if at most k passes lie on one side of it: its coverage is 1 - 2 P(Binomial(n, ½) ≤ k).
-k is the largest for which that is at least 99%; with fewer than 8 passes not even all of them (k = 0) reach it, and the
+The interval is made of order statistics and assumes nothing of how times are distributed. Each pass
+lies below the true median with probability ½, so of n passes the number below it is binomial, and
+the interval from the (k+1)-th smallest to the (k+1)-th largest misses the median only if at most k
+passes lie on one side of it: its coverage is 1 - 2 P(Binomial(n, ½) ≤ k). k is the largest for
+which that is at least 99%; with fewer than 8 passes not even all of them (k = 0) reach it, and the
 coverage that they do reach is what is printed.
 """
 
@@ -50,7 +51,9 @@ def coverage(passes: int) -> float:
 def interval(values: Iterable[float]) -> Interval:
     ordered = np.sort(np.fromiter(values, float))
     k = trimmed(len(ordered))
-    return Interval(float(np.median(ordered)), float(ordered[k]), float(ordered[-1 - k]), len(ordered))
+    return Interval(
+        float(np.median(ordered)), float(ordered[k]), float(ordered[-1 - k]), len(ordered)
+    )
 
 
 def ratio(slow: dict[str, float], fast: dict[str, float]) -> Interval | None:

@@ -1,4 +1,4 @@
-"""What the numbers were measured on: the machine, the software, and the two ceilings that no gradient can pass."""
+"""The machine and software that were measured, and the two ceilings that no gradient passes."""
 
 import platform
 import time
@@ -11,11 +11,12 @@ from typing import Any
 
 import numba
 import numpy as np
+from numba import types
 from numba.extending import intrinsic
 from threadpoolctl import threadpool_info
 
-from kernels import _threads
-from kernels._blocks import INTP, VECTOR_BYTES, _Emit
+from kernels.engine.pool import POOL, cpus
+from kernels.engine.vectors import VECTOR_BYTES, VectorBuilder
 
 READ_BYTES = 2**29  # far more than any L3 cache that one process gets
 CHAINS = 12  # multiply-adds in flight: two units times a latency of four, and some to spare
@@ -26,15 +27,25 @@ def describe() -> dict[str, Any]:
     pools = [pool | {"filepath": Path(pool["filepath"]).name} for pool in threadpool_info()]
     blas = max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
     return {
-        "versions": {name: found for name in PACKAGES if (found := installed(name))} | {"Python": platform.python_version()},
-        "cpus_allowed": _threads.cpus(),
+        "versions": {name: found for name in PACKAGES if (found := installed(name))}
+        | {"Python": platform.python_version()},
+        "cpus_allowed": cpus(),
         "caches": caches(),
-        "threads": {"NumPy's BLAS": blas, "tiled": _threads.default_threads(), "loop": 1, "python": 1},
+        "threads": {"NumPy's BLAS": blas, "tiled": POOL.default_threads(), "loop": 1, "python": 1},
         "pools": pools,
     }
 
 
-PACKAGES = ("numpy", "numba", "llvmlite", "pytest-benchmark", "scikit-learn", "torch", "jax", "scikit-learn-intelex")
+PACKAGES = (
+    "numpy",
+    "numba",
+    "llvmlite",
+    "pytest-benchmark",
+    "scikit-learn",
+    "torch",
+    "jax",
+    "scikit-learn-intelex",
+)
 
 
 def installed(package: str) -> str | None:
@@ -48,27 +59,32 @@ def caches() -> dict[str, str]:
     """Sizes of the first CPU's caches, as Linux tells them; empty elsewhere."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = ((index / name).read_text().strip() for name in ("level", "type", "size"))
+        level, kind, size = (
+            (index / name).read_text().strip() for name in ("level", "type", "size")
+        )
         found[f"L{level}" + {"Data": "d", "Instruction": "i"}.get(kind, "")] = size
     return found
 
 
 @intrinsic
 def multiply_adds(typingctx, like, factor, n):
-    """CHAINS independent chains of n vectors each, s = s * factor + factor; their sum, so that none is left out."""
+    """The sum of CHAINS independent chains of n vectors each, s = s * factor + factor."""
 
     def generate(context, builder, signature, args):
-        emit = _Emit(context, builder, like)
-        factor = emit.splat(args[1])
-        sums = emit.loop(
-            args[2], 1, [emit.zero()] * CHAINS, lambda j, sums: [emit.multiply_add(one, factor, factor) for one in sums]
+        vectors = VectorBuilder(builder, like)
+        factor = vectors.splat(args[1])
+        sums = vectors.loop(
+            args[2],
+            1,
+            [vectors.zero()] * CHAINS,
+            lambda j, sums: [vectors.multiply_add(one, factor, factor) for one in sums],
         )
         total = sums[0]
         for one in sums[1:]:
             total = builder.fadd(total, one)
-        return builder.extract_element(total, emit.intp(0))
+        return builder.extract_element(total, vectors.intp(0))
 
-    return like(like, like, INTP), generate
+    return like(like, like, types.intp), generate
 
 
 @numba.njit(nogil=True, cache=True)
@@ -85,7 +101,7 @@ def read(numbers):
 
 
 def ceilings(threads: int) -> dict[str, float]:
-    """Bytes a second read from memory, and FLOP a second of each dtype, by that many threads at once; the best of several."""
+    """Bytes a second from memory and FLOP a second of each dtype, by so many threads: the best."""
     with ThreadPoolExecutor(threads) as pool:
 
         def best(tasks: list[Callable[[], Any]], rounds: int) -> float:
@@ -98,7 +114,10 @@ def ceilings(threads: int) -> dict[str, float]:
             return min(times)
 
         numbers = np.ones(READ_BYTES // 8)
-        found = {"read": numbers.nbytes / best([partial(read, part) for part in np.array_split(numbers, threads)], 5)}
+        found = {
+            "read": numbers.nbytes
+            / best([partial(read, part) for part in np.array_split(numbers, threads)], 5)
+        }
         for dtype in np.float64, np.float32:
             like, n = dtype(0), 1_000_000
             lanes = VECTOR_BYTES // like.itemsize

@@ -1,4 +1,4 @@
-"""Writes the report into its directory: the JSON, a CSV, the figures, and one page that holds all of it and fetches nothing."""
+"""Writes the report: the JSON, a CSV, the figures, and one page with all of it."""
 
 import base64
 import csv
@@ -16,7 +16,16 @@ from bench.results import SUBJECT, Results, document
 from bench.run import Records
 
 COLUMNS = ["part", "gradient", "data", "size", "order", "dtype", "contestant"]
-COLUMNS += ["passes", "seconds", "seconds_low", "seconds_high", "ratio_to_bare_numpy", "ratio_low", "ratio_high", "verdict"]
+COLUMNS += [
+    "passes",
+    "seconds",
+    "seconds_low",
+    "seconds_high",
+    "ratio_to_bare_numpy",
+    "ratio_low",
+    "ratio_high",
+    "verdict",
+]
 COLUMNS += ["noise", "gflop_per_second", "part_of_ceiling", "error_units", "error_rows"]
 
 
@@ -30,9 +39,11 @@ def write(records: Records, directory: Path) -> str:
         write_page(results, directory)
     except OSError as error:
         raise UsageError(
-            f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
+            f"--out {directory}: cannot write there ({error.strerror}); "
+            "name a directory that you may write to"
         ) from None
-    return "\n\n".join([table(results), "\n".join(claims.summary(results)), f"The report: {directory / 'index.html'}"])
+    summary = "\n".join(claims.summary(results))
+    return "\n\n".join([table(results), summary, f"The report: {directory / 'index.html'}"])
 
 
 def header(results: Results) -> list[str]:
@@ -41,7 +52,13 @@ def header(results: Results) -> list[str]:
 
 def rows(results: Results) -> list[list[str]]:
     return [
-        [cell.problem, cell.data, cell.size, cell.dtype, *(claims.cell_text(cell, name) for name in results.contestants)]
+        [
+            cell.problem,
+            cell.data,
+            cell.size,
+            cell.dtype,
+            *(claims.cell_text(cell, name) for name in results.contestants),
+        ]
         for cell in results.table
     ]
 
@@ -61,8 +78,18 @@ def write_csv(results: Results, path: Path) -> None:
                 writer.writerow(
                     [cell.part, cell.problem, cell.data, cell.size, cell.order, cell.dtype, name]
                     + [time.passes, time.median, time.low, time.high]
-                    + ([ratio.median, ratio.low, ratio.high, cell.verdict(name)] if ratio else [""] * 4)
-                    + [cell.noise, cell.flop / time.median / 1e9, results.reached(cell, name), timing.error, timing.error_rows]
+                    + (
+                        [ratio.median, ratio.low, ratio.high, cell.verdict(name)]
+                        if ratio
+                        else [""] * 4
+                    )
+                    + [
+                        cell.noise,
+                        cell.flop / time.median / 1e9,
+                        results.reached(cell, name),
+                        timing.error,
+                        timing.error_rows,
+                    ]
                 )
 
 
@@ -81,9 +108,16 @@ def write_page(results: Results, directory: Path) -> None:
         files = figures.rendered(picture)
         for kind, content in files.items():
             (directory / "figures" / f"{name}.{kind}").write_bytes(content)
-        pictures[name] = title, "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode()
-    templates = jinja2.Environment(loader=jinja2.PackageLoader("bench"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+        pictures[name] = (
+            title,
+            "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode(),
+        )
+    templates = jinja2.Environment(
+        loader=jinja2.PackageLoader("bench"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     templates.globals.update(claims=claims, shade=shade, interval=interval)
     names: dict[str, Any] = {"BASELINE": BASELINE, "CONTROL": CONTROL, "SUBJECT": SUBJECT}
-    page = templates.get_template("report.html").render(results=results, report=results.report, pictures=pictures, **names)
+    page = templates.get_template("report.html").render(
+        results=results, report=results.report, pictures=pictures, **names
+    )
     (directory / "index.html").write_text(page, encoding="utf-8")

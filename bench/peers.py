@@ -1,7 +1,8 @@
-"""The same job, loss and gradient, in the libraries that one would otherwise use, each as its own experts would write it.
+"""Loss and gradient in other libraries, each as its own experts would write it.
 
-A peer keeps its data where it likes best: what it converts, compiles or moves to its device once is not timed, a call is.
-Each library is imported only when it is asked for, so that no thread pool spins beside another's.
+A peer keeps its data where it likes best: what it converts, compiles or moves to its device once is
+not timed, a call is. Each library is imported only when it is asked for, so that no thread pool
+spins beside another's.
 """
 
 from collections.abc import Callable
@@ -35,25 +36,33 @@ class Peer:
         return version(self.distribution)
 
     def prepare(self, problem: Problem, batch: tuple[Any, ...], reg: float) -> Call | None:
-        """A call without arguments for the loss and the gradient in our layout; None where the library has no such thing."""
+        """A call for loss and gradient in our layout; None where the library has neither."""
         import_module(self.module)
         return self.build(problem.name, *batch, reg)
 
 
 def scikit_learn(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
-    """`LinearModelLoss`, under scikit-learn's own `LogisticRegression`; its network has no public gradient."""
+    """`LinearModelLoss`, of its `LogisticRegression`; its network has no public gradient."""
     from sklearn._loss import HalfBinomialLoss, HalfMultinomialLoss, HalfSquaredError
     from sklearn.linear_model._linear_loss import LinearModelLoss
 
     if name == "two_layer":
         return None
     W, b, reg = rest
-    losses = {"softmax": lambda: HalfMultinomialLoss(n_classes=W.shape[1]), "logistic": HalfBinomialLoss}
+    losses = {
+        "softmax": lambda: HalfMultinomialLoss(n_classes=W.shape[1]),
+        "logistic": HalfBinomialLoss,
+    }
     model = LinearModelLoss(losses.get(name, HalfSquaredError)(), fit_intercept=True)
-    coef = np.asfortranarray(np.vstack([W, b]).T) if name == "softmax" else np.append(W, X.dtype.type(b))
+    coef = (
+        np.asfortranarray(np.vstack([W, b]).T)
+        if name == "softmax"
+        else np.append(W, X.dtype.type(b))
+    )
     target = ((y + 1) / 2 if name == "logistic" else y).astype(X.dtype)
 
-    def call() -> tuple[float, tuple[Array, ...]]:  # its losses on one thread, as its estimators call it; BLAS has all
+    # Its losses on one thread, as its estimators call it; BLAS has all.
+    def call() -> tuple[float, tuple[Array, ...]]:
         loss, gradient = model.loss_gradient(coef, X, target, l2_reg_strength=reg, n_threads=1)
         return loss, (gradient[..., :-1].T, gradient[..., -1])
 
@@ -90,7 +99,7 @@ def _torch(compiled: bool) -> Callable[..., Call]:
         leaves = [torch.tensor(np.asarray(p, X.dtype), requires_grad=True) for p in parameters]
         of = _torch_loss(name, reg)
         if compiled:
-            torch._dynamo.reset()  # each cell is a program of its own
+            torch._dynamo.reset()  # each cell is a program of its own  # noqa: SLF001
             of = torch.compile(of, dynamic=False)
 
         def call() -> tuple[float, tuple[Array, ...]]:
@@ -135,7 +144,7 @@ def jax(name: str, X: Array, y: Array, *rest: Any) -> Call:
 
 
 def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
-    """oneDAL's objective functions, as scikit-learn-intelex calls them; its penalty has no ½, and it has no network."""
+    """oneDAL's objective functions; their penalty has no ½, and there is no network."""
     import daal4py
 
     if name == "two_layer":
@@ -145,7 +154,9 @@ def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
     kind: dict[str, Any] = {"fptype": "float" if X.dtype == np.float32 else "double"}
     kind |= {"numberOfTerms": len(X), "interceptFlag": True, "resultsToCompute": "value|gradient"}
     if name == "softmax":
-        function = daal4py.optimization_solver_cross_entropy_loss(nClasses=W.shape[1], penaltyL2=reg / 2, **kind)
+        function = daal4py.optimization_solver_cross_entropy_loss(
+            nClasses=W.shape[1], penaltyL2=reg / 2, **kind
+        )
         argument = np.vstack([b, W]).T.reshape(-1, 1).copy()
     else:
         argument = np.append(X.dtype.type(b), W).reshape(-1, 1)
@@ -170,9 +181,9 @@ def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
 
 def _threads() -> int:
     """As many as the tiled variant uses, so that the job is the same."""
-    from kernels import _threads
+    from kernels.engine.pool import POOL
 
-    return _threads.default_threads()
+    return POOL.default_threads()
 
 
 PEERS = {

@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
 OURS = "kernels"  # the family of our own variants and the baseline; a peer is a family of its own
-VISITS = 3  # in one pass to a cell, each contestant in turn: its time in the pass is the median, not what one moment gives
-BASELINE, CONTROL = "bare NumPy", "tiled again"  # what ratios are to; the variant that is timed twice, for the noise
+VISITS = 3  # of each contestant, in turn, to a cell in one pass, of which the median is its time
+BASELINE = "bare NumPy"  # what ratios are to
+CONTROL = "tiled again"  # the variant that is timed twice, for the noise
 
 
 @dataclass(frozen=True)
@@ -19,16 +20,22 @@ class Effort:
 
     passes: int  # over the whole table, at most
     seconds: float  # of one timing in one pass
-    allowance: float  # seconds for one contestant in one cell over all passes: what is slower gets fewer passes
+    allowance: float  # seconds for a contestant in a cell: what is slower gets fewer passes
     budget: float  # seconds for the passes after the first: none is begun that would end later
     longest: int  # batch of the sweep over N
     checked: int  # multiplications of the long-double oracle, in one cell
 
 
 EFFORTS = {
-    "quick": Effort(passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10_000, checked=1_000_000),
-    "default": Effort(passes=12, seconds=0.02, allowance=4.0, budget=185, longest=1_000_000, checked=2_000_000),
-    "full": Effort(passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000),
+    "quick": Effort(
+        passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10_000, checked=1_000_000
+    ),
+    "default": Effort(
+        passes=12, seconds=0.02, allowance=4.0, budget=185, longest=1_000_000, checked=2_000_000
+    ),
+    "full": Effort(
+        passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000
+    ),
 }
 
 
@@ -67,20 +74,35 @@ class Plan:
 
     @classmethod
     def from_json(cls, text: str) -> "Plan":
-        found: Any = {key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(text).items()}
+        found: Any = {
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in json.loads(text).items()
+        }
         return cls(**found)
 
     @property
     def table(self) -> list[Problem]:
         presets = PRESETS[: PRESETS.index(self.preset) + 1]
-        rows = [problem for problem in PROBLEMS if problem.preset in presets or str(problem) in self.problems]
-        return [problem for problem in rows if not self.problems or {problem.name, str(problem)} & set(self.problems)]
+        rows = [
+            problem
+            for problem in PROBLEMS
+            if problem.preset in presets or str(problem) in self.problems
+        ]
+        return [
+            problem
+            for problem in rows
+            if not self.problems or {problem.name, str(problem)} & set(self.problems)
+        ]
 
     @property
     def sweep(self) -> list[Problem]:
         """The same problem at every N, for those problems that the table has too."""
         names = {problem.name for problem in self.table}
-        return [problem for problem in SWEEP if problem.name in names and problem.shape[0] <= self.effort.longest]
+        return [
+            problem
+            for problem in SWEEP
+            if problem.name in names and problem.shape[0] <= self.effort.longest
+        ]
 
     @property
     def families(self) -> list[str]:
@@ -94,7 +116,7 @@ class Plan:
         return [BASELINE, *variants, *control]
 
     def cells(self, family: str = OURS) -> list[tuple[Problem, str]]:
-        """In the order of the table; the sweep in one dtype only unless there is all the time in the world."""
+        """In the order of the table; the sweep in one dtype only, except in `full`."""
         swept = self.dtypes if self.preset == "full" else self.dtypes[:1]
         cells = [(problem, dtype) for problem in self.table for dtype in self.dtypes]
         if family == OURS:
@@ -103,12 +125,17 @@ class Plan:
 
     def in_order(self, family: str) -> list[Case]:
         """The cases of a family in the order of the table."""
-        return [Case(*cell, contestant) for cell in self.cells(family) for contestant in self.contestants(cell[0], family)]
+        return [
+            Case(*cell, contestant)
+            for cell in self.cells(family)
+            for contestant in self.contestants(cell[0], family)
+        ]
 
     def order(self, number: int, family: str) -> list[Case]:
-        """The cases of one pass, shuffled: cells that share their data stay together, so do the contestants of a cell.
+        """The cases of one pass, shuffled; contestants of a cell, and cells of one data, adjoin.
 
-        Each is there VISITS times; those of the sweep, and all in the first pass, which compiles, once.
+        Each is there VISITS times; those of the sweep, and all in the first pass, which compiles,
+        once.
         """
         shuffle = random.Random(f"{self.seed} {number} {family}").shuffle
         groups: dict[object, list[tuple[Problem, str]]] = {}
@@ -118,7 +145,10 @@ class Plan:
         for group in shuffled(groups.values(), shuffle):
             for problem, dtype in shuffled(group, shuffle):
                 for _ in range(1 if number == 1 or problem in self.sweep else VISITS):
-                    cases += [Case(problem, dtype, c) for c in shuffled(self.contestants(problem, family), shuffle)]
+                    cases += [
+                        Case(problem, dtype, c)
+                        for c in shuffled(self.contestants(problem, family), shuffle)
+                    ]
         return cases
 
 

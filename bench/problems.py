@@ -24,8 +24,8 @@ class Problem:
     module: ModuleType
     data: Callable[..., tuple[Array, Array]]
     shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
-    interpreted: bool = False  # the loop in Python too: seconds a call on more than a few hundred samples
-    order: Any = "C"  # of X in memory; "F" is the features × samples storage of older notes, passed as X.T
+    interpreted: bool = False  # the loop in Python too: seconds a call on a thousand samples
+    order: Any = "C"  # of X in memory; "F": features × samples, as in older notes, passed as X.T
     preset: str = "full"  # the smallest of PRESETS that it belongs to
 
     @property
@@ -37,11 +37,15 @@ class Problem:
         return "×".join(map(str, self.shape)) + (" F" if self.order == "F" else "")
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.data.__name__}-{'x'.join(map(str, self.shape))}" + ("-F" if self.order == "F" else "")
+        return f"{self.name}-{self.data.__name__}-{'x'.join(map(str, self.shape))}" + (
+            "-F" if self.order == "F" else ""
+        )
 
     @property
     def variants(self) -> list[str]:
-        return [variant for variant in self.module.VARIANTS if self.interpreted or variant != "python"]
+        return [
+            variant for variant in self.module.VARIANTS if self.interpreted or variant != "python"
+        ]
 
     def batch(self, dtype: str) -> tuple[Any, ...]:
         """X, y and parameters: what every contestant is called with."""
@@ -96,7 +100,7 @@ def mnist(*_: int) -> tuple[Array, Array]:
 
 
 def synthetic(N: int, D: int, *layers: int) -> tuple[Array, Array]:
-    """Standard normal features, random labels: classes 0..K-1, or -1 and +1 where there are none."""
+    """Standard normal features, random labels: classes 0..K-1, or -1 and +1 without layers."""
     rng = np.random.default_rng(1)
     return features(N, D), rng.integers(0, layers[-1], N) if layers else rng.choice([-1, 1], N)
 
@@ -155,6 +159,11 @@ PROBLEMS = [
 # The same problem in batches of 10 to a million: where do the variants overtake each other?
 SWEEP = [
     Problem(module, synthetic, (10**power, *widths))
-    for module, widths in ((softmax, (20, 5)), (logistic, (20,)), (linear, (20,)), (two_layer, (20, 16, 5)))
+    for module, widths in (
+        (softmax, (20, 5)),
+        (logistic, (20,)),
+        (linear, (20,)),
+        (two_layer, (20, 16, 5)),
+    )
     for power in range(1, 7)
 ]

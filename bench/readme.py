@@ -16,10 +16,15 @@ MARKS = "<!-- table: begin (make readme) -->", "<!-- table: end -->"
 
 
 def block(results: Results) -> str:
-    machine, cpu = results.report["machine"], results.document["machine_info"]["cpu"].get("brand_raw", "unknown")
+    machine, cpu = (
+        results.report["machine"],
+        results.document["machine_info"]["cpu"].get("brand_raw", "unknown"),
+    )
     versions = [f"{name} {machine['versions'][name]}" for name in ("numpy", "numba", "Python")]
     versions += [f"{name} {version}" for name, version in results.report["peers"].items()]
-    kernels = sorted({pool["architecture"] for pool in machine["pools"] if pool.get("architecture")})
+    kernels = sorted(
+        {pool["architecture"] for pool in machine["pools"] if pool.get("architecture")}
+    )
     return "\n".join(
         [
             *(f"- {sentence}" for sentence in claims.summary(results)),
@@ -28,7 +33,8 @@ def block(results: Results) -> str:
             "",
             table(results, "github"),
             "",
-            f"Median time of a call for loss and gradient, and {BASELINE}'s time divided by it: ▲ faster, ▼ slower,",
+            f"Median time of a call for loss and gradient, and {BASELINE}'s time divided by it: "
+            "▲ faster, ▼ slower,",
             f"= no difference beyond the noise. CPU: {cpu};",
             f"{results.report['plan']['threads']} threads, of which `loop` and `python` use one;",
             f"BLAS kernel {', '.join(kernels) or 'unknown'}; {', '.join(versions)}.",
@@ -41,9 +47,13 @@ def refresh(directory: Path, readme: Path) -> None:
     begin, end = MARKS
     text = readme.read_text()
     if begin not in text or end not in text:
-        raise UsageError(f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand")
+        raise UsageError(
+            f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand"
+        )
     new = f"{begin}\n{block(Results(load(directory)))}\n{end}"
-    readme.write_text(re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL))
+    readme.write_text(
+        re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL)
+    )
     shutil.copyfile(directory / "figures" / "overview.svg", readme.parent / FIGURE)
 
 

@@ -1,8 +1,9 @@
-"""From the timings of a run to pytest-benchmark's JSON, and from that JSON to everything that the report claims.
+"""From the timings of a run to pytest-benchmark's JSON, and from that to what the report claims.
 
-The JSON has one benchmark for each contestant of each cell. Its statistics are over passes: `stats.data` are the medians of the
-passes, `extra_info.passes` the same by the number of the pass, so that ratios can be made pair by pair. Numbers of the whole
-run (ceilings, compile times, what it was measured on) stand under `report`, which pytest-benchmark ignores.
+The JSON has one benchmark for each contestant of each cell. Its statistics are over passes:
+`stats.data` are the medians of the passes, `extra_info.passes` the same by the number of the pass,
+so that ratios can be made pair by pair. Numbers of the whole run (ceilings, compile times, what it
+was measured on) stand under `report`, which pytest-benchmark ignores.
 """
 
 import json
@@ -35,7 +36,10 @@ def document(records: Records) -> dict[str, Any]:
     cases: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for line in records.of("passed"):
         cases[line["case"]].append(line)
-    places = {case.id: (number, case) for number, case in enumerate(c for f in plan.families for c in plan.in_order(f))}
+    places = {
+        case.id: (number, case)
+        for number, case in enumerate(c for f in plan.families for c in plan.in_order(f))
+    }
     benchmarks = []
     for id in sorted(cases, key=lambda id: places[id][0]):
         lines, case = cases[id], places[id][1]
@@ -53,14 +57,19 @@ def document(records: Records) -> dict[str, Any]:
                 "group": f"{case.problem} {case.dtype}",
                 "name": name,
                 "fullname": f"bench/bench_kernels.py::{name}",
-                "params": {"problem": str(case.problem), "dtype": case.dtype, "contestant": case.contestant},
+                "params": {
+                    "problem": str(case.problem),
+                    "dtype": case.dtype,
+                    "contestant": case.contestant,
+                },
                 "param": id,
                 "extra_info": {key: lines[0][key] for key in (*PER_CELL, "contestant")}
                 | {"part": "sweep" if str(case.problem) in swept else "table"}
                 | {"passes": medians}
                 | {key: checked[key] for key in ("error", "error_rows") if key in checked},
                 "options": {"max_time": plan.effort.seconds, "timer": "perf_counter"},
-                "stats": stats.as_dict() | {"data": stats.data, "iterations": max(line["iterations"] for line in lines)},
+                "stats": stats.as_dict()
+                | {"data": stats.data, "iterations": max(line["iterations"] for line in lines)},
             }
         )
     machines, others = records.of("machine"), records.of("others")
@@ -77,12 +86,20 @@ def document(records: Records) -> dict[str, Any]:
             "passes": max((line["pass"] for line in records.of("passed")), default=0),
             "finished": records.finished,
             "failed": [line["why"] for line in records.of("failed")],
-            "machine": {key: machines[-1][key] for key in ("versions", "cpus_allowed", "caches", "threads", "pools")}
+            "machine": {
+                key: machines[-1][key]
+                for key in ("versions", "cpus_allowed", "caches", "threads", "pools")
+            }
             if machines
             else {},
             "peers": peers,
-            "others": sum(line["seconds"] for line in others) / sum(line["of"] for line in others) if others else None,
-            "ceilings": {key: [line["ceilings"][key] for line in machines] for key in ("read", "float64", "float32")},
+            "others": sum(line["seconds"] for line in others) / sum(line["of"] for line in others)
+            if others
+            else None,
+            "ceilings": {
+                key: [line["ceilings"][key] for line in machines]
+                for key in ("read", "float64", "float32")
+            },
             "first_function": [line["first_function"] for line in machines],
             "first_calls": first_calls(records.of("passed")),
         },
@@ -90,17 +107,30 @@ def document(records: Records) -> dict[str, Any]:
 
 
 def first_calls(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """For each compiled variant the seconds of its first call: when it was compiled, and when it was loaded from disk."""
-    found: dict[tuple[str, ...], dict[str, dict[int, float]]] = defaultdict(lambda: {"cold": {}, "warm": {}})
+    """Seconds of each compiled variant's first call: when compiled, and when loaded from disk."""
+    found: dict[tuple[str, ...], dict[str, dict[int, float]]] = defaultdict(
+        lambda: {"cold": {}, "warm": {}}
+    )
     for line in lines:
         if line["contestant"] in ("loop", "tiled", CONTROL):
-            key = line["problem"], line["dtype"], "tiled" if line["contestant"] == CONTROL else line["contestant"]
+            key = (
+                line["problem"],
+                line["dtype"],
+                "tiled" if line["contestant"] == CONTROL else line["contestant"],
+            )
             times = found[key]["cold" if line["compiled"] else "warm"]
-            times[line["pass"]] = max(times.get(line["pass"], 0), line["first_call"])  # of a process, the first is the longest
+            # Of a process, the first is the longest.
+            times[line["pass"]] = max(times.get(line["pass"], 0), line["first_call"])
     return [
         dict(zip(("problem", "dtype", "variant"), key, strict=True))
         | {"cold": max(times["cold"].values(), default=None)}
-        | {"warm": [seconds for number, seconds in sorted(times["warm"].items()) if number not in times["cold"]]}
+        | {
+            "warm": [
+                seconds
+                for number, seconds in sorted(times["warm"].items())
+                if number not in times["cold"]
+            ]
+        }
         for key, times in sorted(found.items())
     ]
 
@@ -111,10 +141,14 @@ def load(path: Path) -> dict[str, Any]:
     try:
         found: dict[str, Any] = json.loads(file.read_text())
         if "report" not in found:
-            raise UsageError(f"{file} was not written by `python -m bench`: make a report with it, and compare that")
+            raise UsageError(
+                f"{file} was not written by `python -m bench`: "
+                "make a report with it, and compare that"
+            )
     except (OSError, ValueError) as error:
         raise UsageError(
-            f"{path} holds no report that can be read ({error}): give the DIR of a `python -m bench --out DIR`"
+            f"{path} holds no report that can be read ({error}): "
+            "give the DIR of a `python -m bench --out DIR`"
         ) from None
     return found
 
@@ -168,7 +202,7 @@ class Cell:
 
     @property
     def noise(self) -> float:
-        """What a ratio must be beyond: as far from 1 as that of the A/A, here or in the middle cell, whichever is more."""
+        """What a ratio must exceed: that of the A/A, here or in the middle cell, if more."""
         return max(self.typical, spread(self.same) if self.same and self.same.sure else 1.0)
 
     def verdict(self, contestant: str, to: str = BASELINE) -> str | None:
@@ -200,8 +234,12 @@ class Results:
         cells: dict[str, Cell] = {}
         for benchmark in document["benchmarks"]:
             info, name = benchmark["extra_info"], benchmark["group"]
-            cell = cells.setdefault(name, Cell(name, part=info["part"], **{key: info[key] for key in PER_CELL}))
-            cell.timings[info["contestant"]] = Timing(info["passes"], info.get("error"), info.get("error_rows"))
+            cell = cells.setdefault(
+                name, Cell(name, part=info["part"], **{key: info[key] for key in PER_CELL})
+            )
+            cell.timings[info["contestant"]] = Timing(
+                info["passes"], info.get("error"), info.get("error_rows")
+            )
         order = list(dict.fromkeys(cell.problem for cell in cells.values()))
         grouped = sorted(cells.values(), key=lambda cell: order.index(cell.problem))
         self.table = [cell for cell in grouped if cell.part == "table"]
@@ -221,7 +259,9 @@ class Results:
         """The baseline, our variants in the order of the ladder, peers."""
         order = [BASELINE, "python", "numpy", "loop", "tiled", *PEERS]
         found = {name for cell in self.table + self.sweep for name in cell.contestants}
-        return sorted(found, key=lambda name: (order.index(name) if name in order else len(order), name))
+        return sorted(
+            found, key=lambda name: (order.index(name) if name in order else len(order), name)
+        )
 
     @property
     def rivals(self) -> list[str]:
@@ -230,14 +270,20 @@ class Results:
 
     def ceiling(self, cell: Cell) -> float:
         """The seconds below which no gradient of this cell can stay whose data come from memory."""
-        return max(cell.flop / self.ceilings[cell.dtype].median, cell.bytes / self.ceilings["read"].median)
+        return max(
+            cell.flop / self.ceilings[cell.dtype].median, cell.bytes / self.ceilings["read"].median
+        )
 
     def reached(self, cell: Cell, contestant: str) -> float | None:
         """The part of that ceiling that a contestant reaches."""
-        return self.ceiling(cell) / cell.timings[contestant].time.median if contestant in cell.timings else None
+        return (
+            self.ceiling(cell) / cell.timings[contestant].time.median
+            if contestant in cell.timings
+            else None
+        )
 
     def standing(self, cell: Cell, rivals: list[str]) -> str | None:
-        """fastest where SUBJECT is faster than every rival, beaten where it is slower than one, else tied."""
+        """fastest: SUBJECT is faster than every rival; beaten: slower than one; else tied."""
         found = {cell.verdict(SUBJECT, rival) for rival in rivals} - {None}
         if not found:
             return None

@@ -1,5 +1,7 @@
-"""Runs a plan, pass by pass, each family in a process of its own; keeps every timing at once, so that it can be interrupted and
-resumed."""
+"""Runs a plan, pass by pass, each family in a process of its own.
+
+Every timing is kept at once, so that a run can be interrupted and resumed.
+"""
 
 import contextlib
 import json
@@ -19,22 +21,41 @@ from typing import Any
 from tqdm import tqdm
 
 from bench.plan import Plan, UsageError
-from kernels._compile import source_stamp
+from kernels.engine.cache import source_stamp
 
 ROOT = Path(__file__).parent.parent
 COMPILED = "compiled"  # Numba's cache, in the directory of the report
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
 SLOW = 0.1  # seconds: such a call is visited once in a pass
-MATTERS = (*PINNED, "VECLIB", "GOTO", "NPY", "KMP", "GOMP", "XLA", "JAX", "TORCH", "ONEDNN", "DNNL", "MALLOC", "LD_PRELOAD")
+MATTERS = (
+    *PINNED,
+    "VECLIB",
+    "GOTO",
+    "NPY",
+    "KMP",
+    "GOMP",
+    "XLA",
+    "JAX",
+    "TORCH",
+    "ONEDNN",
+    "DNNL",
+    "MALLOC",
+    "LD_PRELOAD",
+)
 
 
 class Records:
     """Everything measured so far: a file of one line of JSON for each answer of a worker."""
 
     def __init__(self, directory: Path, plan: Plan, command: str) -> None:
-        """Those of an unfinished run of the same plan on the same code are taken up; else they begin anew."""
+        """Continue an unfinished run of the same plan on the same code, or begin anew."""
         self.path, self.plan = directory / "timings.jsonl", plan
-        head: dict[str, Any] = {"kind": "run", "command": command, "plan": plan.to_json(), "environment": environment()}
+        head: dict[str, Any] = {
+            "kind": "run",
+            "command": command,
+            "plan": plan.to_json(),
+            "environment": environment(),
+        }
         head |= {"source": source_stamp(), "started": time.strftime("%Y-%m-%d %H:%M %Z")}
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -49,7 +70,8 @@ class Records:
                 self.add(head)
         except OSError as error:
             raise UsageError(
-                f"--out {directory}: cannot write there ({error.strerror}); name a directory that you may write to"
+                f"--out {directory}: cannot write there ({error.strerror}); "
+                "name a directory that you may write to"
             ) from None
 
     def _unfinished(self, head: dict[str, Any]) -> bool:
@@ -62,7 +84,7 @@ class Records:
     def _read(self) -> Iterator[dict[str, Any]]:
         if self.path.exists():
             for line in self.path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # cut short when the machine went down
+                with contextlib.suppress(json.JSONDecodeError):  # cut short by a crash
                     yield json.loads(line)
 
     @property
@@ -84,20 +106,27 @@ def environment() -> dict[str, str]:
 
 
 def used_by_others() -> float | None:
-    """Seconds of the CPUs that went to anything but this run and its workers, as Linux counts them; None elsewhere."""
+    """Seconds of the CPUs that went to other processes, as Linux counts them; None elsewhere."""
     if not Path("/proc/stat").exists():
         return None
-    user, nice, system, _, _, interrupts, soft, stolen, *_ = map(int, Path("/proc/stat").read_text().split("\n")[0].split()[1:])
-    return (user + nice + system + interrupts + soft + stolen) / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
+    user, nice, system, _, _, interrupts, soft, stolen, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n")[0].split()[1:]
+    )
+    ticks = user + nice + system + interrupts + soft + stolen
+    return ticks / os.sysconf("SC_CLK_TCK") - sum(os.times()[:4])
 
 
 def run(records: Records) -> bool:
-    """Measure what is still to be measured; True if it came to its end, False if somebody pressed Ctrl-C."""
+    """Measure what is still to be measured; True if it came to its end, False after Ctrl-C."""
     plan, begun = records.plan, time.monotonic()
     effort = plan.effort
     longest = 0.0
     with tqdm(
-        total=sum(len(plan.order(number + 1, family)) for number in range(effort.passes) for family in plan.families),
+        total=sum(
+            len(plan.order(number + 1, family))
+            for number in range(effort.passes)
+            for family in plan.families
+        ),
         unit="timing",
         smoothing=0.05,
         mininterval=1,
@@ -138,12 +167,23 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
     order, cases, visits = [case.id for case in plan.order(number, family)], [], Counter[str]()
     for id in order:
         visits[id] += 1
-        if id not in closed and visits[id] > done[id] and (visits[id] == 1 or known.get(id, 0) < SLOW):
+        if (
+            id not in closed
+            and visits[id] > done[id]
+            and (visits[id] == 1 or known.get(id, 0) < SLOW)
+        ):
             cases.append(id)
     bar.update(len(order) - len(cases))
     if not cases:
         return
-    task = {"plan": plan.to_json(), "pass": number, "family": family, "cases": cases, "known": known, "check": number == 1}
+    task = {
+        "plan": plan.to_json(),
+        "pass": number,
+        "family": family,
+        "cases": cases,
+        "known": known,
+        "check": number == 1,
+    }
     begun, before = time.monotonic(), used_by_others()
     with tempfile.TemporaryFile("w+") as complaints:
         command = [sys.executable, "-m", "bench.worker"]
@@ -177,10 +217,15 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             worker.wait()
         after, elapsed = used_by_others(), time.monotonic() - begun
         if before is not None and after is not None:
-            records.add({"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)})
-        answered = {line["case"] for line in records.lines if line.get("pass") == number and "case" in line}
+            records.add(
+                {"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)}
+            )
+        answered = {
+            line["case"] for line in records.lines if line.get("pass") == number and "case" in line
+        }
         if not set(cases) <= answered:
             complaints.seek(0)
             raise UsageError(
-                f"the process that measures {family} stopped (exit status {worker.returncode}):\n{complaints.read()[-2000:]}"
+                f"the process that measures {family} stopped (exit status {worker.returncode}):\n"
+                f"{complaints.read()[-2000:]}"
             )

@@ -1,7 +1,7 @@
 """One pass over the cases of one family, in a process of its own; `run` starts it.
 
-What to do comes as one line of JSON on standard input; every timing leaves as one on standard output as soon as it is there, so
-that nothing is lost when the run is interrupted.
+What to do comes as one line of JSON on standard input; every timing leaves as one on standard
+output as soon as it is there, so that nothing is lost when the run is interrupted.
 """
 
 import json
@@ -52,17 +52,27 @@ def main() -> int:
     os.dup2(2, 1)  # what a library prints is not to be taken for an answer
 
     def tell(told: dict[str, Any]) -> None:
-        print(json.dumps(told | {"pass": task["pass"], "family": task["family"]}), file=lines, flush=True)
+        print(
+            json.dumps(told | {"pass": task["pass"], "family": task["family"]}),
+            file=lines,
+            flush=True,
+        )
 
     if task["family"] == OURS:
         from bench import machine
 
         threads = Plan.from_json(task["plan"]).threads
         started = machine.start()
-        tell({"kind": "machine", "first_function": started, "ceilings": machine.ceilings(threads)} | machine.describe())
-    options = ["--benchmark-only", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir", str(ROOT)]
+        tell(
+            {"kind": "machine", "first_function": started, "ceilings": machine.ceilings(threads)}
+            | machine.describe()
+        )
+    options = ["--benchmark-only", "-q", "-p", "no:cacheprovider", "-o", "addopts=", "--rootdir"]
     seconds = Plan.from_json(task["plan"]).effort.seconds / VISITS
-    return pytest.main([bench_kernels.__file__, *options, f"--benchmark-max-time={seconds}"], [Pass(task, tell)])
+    return pytest.main(
+        [bench_kernels.__file__, *options, str(ROOT), f"--benchmark-max-time={seconds}"],
+        [Pass(task, tell)],
+    )
 
 
 if __name__ == "__main__":

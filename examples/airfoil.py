@@ -1,7 +1,8 @@
-"""Linear regression of NASA's airfoil self-noise, standardised, from zero weights to the least-squares solution.
+"""Linear regression of NASA's airfoil self-noise, from zero weights to least squares.
 
-Whether one descends the squared error, residual = prediction - target, or climbs the Gaussian log-likelihood, residual =
-target - prediction, the path is the same; taking the sign of the one and the residual of the other runs away from it.
+Whether one descends the squared error, residual = prediction - target, or climbs the Gaussian
+log-likelihood, residual = target - prediction, the path is the same; taking the sign of the one and
+the residual of the other runs away from it.
 """
 
 from pathlib import Path
@@ -27,11 +28,12 @@ def log_likelihood(mean_squared_error, N):
 
 
 def climb(X, y, learning_rate, iterations, sign=1):
-    """The other convention: up the gradient of the log-likelihood, (target - prediction)ᵀ X / N; sign=-1 is the mistake."""
+    """The other convention: up the gradient of the log-likelihood; sign=-1 is the mistake."""
     w, b = np.zeros(X.shape[1]), 0.0
     for _ in range(iterations):
         residual = y - (X @ w + b)
-        w, b = w + sign * learning_rate * residual @ X / len(y), b + sign * learning_rate * residual.mean()
+        w = w + sign * learning_rate * residual @ X / len(y)
+        b = b + sign * learning_rate * residual.mean()
     return w, b
 
 
@@ -40,18 +42,32 @@ def main(out=Path()):
     fit = linear.descend(X, y, learning_rate=0.5, tol=1e-10)
     for iteration in (0, 1, 2, 5, 10, 20, 50, 100, fit.n_iter - 1):
         loss = fit.losses[iteration]
-        print(f"iteration {iteration}: loss {loss:.6f}, log-likelihood {log_likelihood(2 * loss, len(y)):.2f}")
+        print(
+            f"iteration {iteration}: loss {loss:.6f}, "
+            f"log-likelihood {log_likelihood(2 * loss, len(y)):.2f}"
+        )
     r_squared = 1 - 2 * fit.losses[-1] / y.var()
     print(f"converged after {fit.n_iter} iterations: R² = {r_squared:.4f}, b = {fit.b:.1e}")
     print("weights: " + ", ".join(f"{name} {w:.4f}" for name, w in zip(NAMES, fit.w, strict=True)))
     climbed, _ = climb(X, y, 0.5, fit.n_iter)
-    print(f"climbing the log-likelihood instead: weights differ by {np.abs(climbed - fit.w).max():.1e}")
+    print(
+        "climbing the log-likelihood instead: "
+        f"weights differ by {np.abs(climbed - fit.w).max():.1e}"
+    )
     lost, _ = climb(X, y, 0.5, 50, sign=-1)
-    print(f"with the one's sign and the other's residual: after 50 steps the largest weight is {np.abs(lost).max():.1e}")
+    print(
+        "with the one's sign and the other's residual: "
+        f"after 50 steps the largest weight is {np.abs(lost).max():.1e}"
+    )
 
     figure, axes = figures.new(8, 3.4, ncols=2)
     axes[0].loglog(np.arange(1, fit.n_iter + 1), fit.losses - fit.losses[-1] + 1e-17, color="black")
-    axes[0].set(xlabel="iteration", ylabel="loss above its minimum", title=f"R² = {r_squared:.4f}", ylim=(1e-16, 1))
+    axes[0].set(
+        xlabel="iteration",
+        ylabel="loss above its minimum",
+        title=f"R² = {r_squared:.4f}",
+        ylim=(1e-16, 1),
+    )
     axes[1].barh(NAMES, fit.w, color="#4477aa")
     axes[1].invert_yaxis()
     axes[1].axvline(0, color="black", linewidth=0.8)

@@ -1,7 +1,8 @@
-"""Why divide by N? The largest learning rate that still converges, for the mean of the gradients and for their sum.
+"""Why divide by N? The largest learning rate that converges, for the mean and for the sum.
 
-Both are found by trying: linear regression on N samples is run at one rate after another. The mean's hardly changes with N;
-the sum's is N times smaller, so that a program which sums must be tuned again for every batch size.
+Both are found by trying: linear regression on N samples is run at one rate after another. The
+mean's hardly changes with N; the sum's is N times smaller, so that a program which sums must be
+tuned again for every batch size.
 """
 
 from pathlib import Path
@@ -38,7 +39,7 @@ def main(out=Path(), largest=8192):
     for N in sizes:
         batch = X[:N], y[:N]
         mean.append(largest_rate(lambda rate, batch=batch: descends(*batch, rate)))
-        # the sum's gradient is N times the mean's: a step along it is a step along the mean's at N times the rate
+        # the sum's gradient is N times the mean's, so a step along it is one of N times the rate
         total.append(largest_rate(lambda rate, batch=batch, N=N: descends(*batch, N * rate)))
         ones = np.column_stack([batch[0], np.ones(N)])
         bound.append(2 / np.linalg.eigvalsh(ones.T @ ones / N)[-1])
@@ -48,11 +49,21 @@ def main(out=Path(), largest=8192):
     axes.loglog(sizes, mean, "o-", color="#4477aa", label="mean of the gradients")
     axes.loglog(sizes, total, "s-", color="#bb5566", label="sum of the gradients")
     axes.loglog(sizes, bound, "k:", label="2 / largest eigenvalue of XᵀX/N")
-    axes.set(xlabel="batch size N", ylabel="largest learning rate that converges", xticks=sizes[::2], xticklabels=sizes[::2])
+    axes.set(
+        xlabel="batch size N",
+        ylabel="largest learning rate that converges",
+        xticks=sizes[::2],
+        xticklabels=sizes[::2],
+    )
     axes.minorticks_off()
     axes.legend(fontsize=8)
     figures.save(figure, "divide_by_n.png", out)
-    return {"sizes": sizes, "mean": np.array(mean), "sum": np.array(total), "bound": np.array(bound)}
+    return {
+        "sizes": sizes,
+        "mean": np.array(mean),
+        "sum": np.array(total),
+        "bound": np.array(bound),
+    }
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Where an example saves its picture: the folder that --out names, else the one that it is run from."""
+"""Where an example saves its picture: the folder that --out names, else the current one."""
 
 import argparse
 from pathlib import Path
@@ -16,7 +16,9 @@ def new(width: float, height: float, **panels: Any) -> tuple[Figure, Any]:
 
 def folder() -> Path:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--out", type=Path, default=Path(), help="folder for the picture (default: this one)")
+    parser.add_argument(
+        "--out", type=Path, default=Path(), help="folder for the picture (default: this one)"
+    )
     return parser.parse_args().out
 
 

@@ -1,7 +1,8 @@
-"""A better method than descent on the same gradient: SciPy's L-BFGS, against scikit-learn's LogisticRegression.
+"""L-BFGS of SciPy on the same gradient, against scikit-learn's LogisticRegression.
 
-`scipy.optimize.minimize(jac=True)` takes a function that gives loss and gradient: ours. Both minimise the same loss (reg = 1 /
-(C N)) with the same L-BFGS until no component of the gradient is larger than 1e-6; what differs is who computes the gradient.
+`scipy.optimize.minimize(jac=True)` takes a function that gives loss and gradient: ours. Both
+minimise the same loss (reg = 1 / (C N)) with the same L-BFGS until no component of the gradient is
+larger than 1e-6; what differs is who computes the gradient.
 """
 
 import time
@@ -34,14 +35,18 @@ def ours(X, y, path=None):
     y = y.astype(X.dtype)
 
     def loss_and_gradient(parameters):
-        loss, (dw, db) = logistic.loss_and_gradient(X, y, parameters[:-1].copy(), float(parameters[-1]), reg=REG)
+        loss, (dw, db) = logistic.loss_and_gradient(
+            X, y, parameters[:-1].copy(), float(parameters[-1]), reg=REG
+        )
         gradient = np.append(dw, db)
         if path is not None:
             path.append(np.abs(gradient).max())
         return loss, gradient
 
     options = {"maxiter": 1000, "gtol": GTOL, "ftol": 64 * np.finfo(float).eps}
-    return minimize(loss_and_gradient, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options=options).x
+    return minimize(
+        loss_and_gradient, np.zeros(X.shape[1] + 1), jac=True, method="L-BFGS-B", options=options
+    ).x
 
 
 def theirs(X, y):
@@ -51,7 +56,10 @@ def theirs(X, y):
 
 def steepness(X, y, parameters):
     """The largest component of the gradient: what is left to descend."""
-    return max(np.abs(part).max() for part in logistic.gradient(X, y, parameters[:-1], parameters[-1], reg=REG))
+    return max(
+        np.abs(part).max()
+        for part in logistic.gradient(X, y, parameters[:-1], parameters[-1], reg=REG)
+    )
 
 
 def timed(solve, X, y, repeats=5):
@@ -72,7 +80,9 @@ def main(out=Path(), N=100_000):
         print(f"{name}, {X.shape[0]}×{X.shape[1]}:")
         print(f"  L-BFGS on kernels  {our_ms:8.1f} ms, gradient {steepness(X, y, a):.1e}")
         print(f"  scikit-learn       {their_ms:8.1f} ms, gradient {steepness(X, y, b):.1e}")
-        print(f"  weights differ by {np.abs(a - b).max():.1e}, the largest is {np.abs(a).max():.2f}")
+        print(
+            f"  weights differ by {np.abs(a - b).max():.1e}, the largest is {np.abs(a).max():.2f}"
+        )
         found[name] = {"ours": a, "theirs": b, "X": X, "y": y}
 
     X, y = breast_cancer()
@@ -86,7 +96,11 @@ def main(out=Path(), N=100_000):
     figure, axes = figures.new(5, 3.6)
     axes.loglog(np.arange(1, len(path) + 1), path, color="#4477aa", label="L-BFGS")
     axes.loglog(np.arange(1, len(slow) + 1), slow, color="#bb5566", label="descent, rate 0.5")
-    axes.set(xlabel="gradients computed", ylabel="largest component of the gradient", title="breast cancer, 569×30")
+    axes.set(
+        xlabel="gradients computed",
+        ylabel="largest component of the gradient",
+        title="breast cancer, 569×30",
+    )
     axes.legend(fontsize=8)
     figures.save(figure, "lbfgs.png", out)
     return found

@@ -1,7 +1,8 @@
-"""Logistic regression by hand: two features, labels -1 and +1, step 0.1, reg 0 and 10, until a step is shorter than 1e-5.
+"""Logistic regression by hand: two features, step 0.1, reg 0 and 10, until steps are short.
 
-The exercise of a well-known course (205 samples, no bias, at most 10,000 iterations, AUC of the training set), on data drawn
-here. Many who solved it compared the new weights with an old name for the same array: no step at all, and "converged".
+The exercise of a well-known course (205 samples, no bias, at most 10,000 iterations, AUC of the
+training set), on data drawn here. Many who solved it compared the new weights with an old name for
+the same array: no step at all, and "converged".
 """
 
 from pathlib import Path
@@ -35,7 +36,9 @@ def main(out=Path()):
     X, y = data()
     found = {}
     for reg in (0.0, 10.0):
-        fit = logistic.descend(X, y, learning_rate=0.1, reg=reg, tol=1e-5, max_iter=10_000, fit_bias=False)
+        fit = logistic.descend(
+            X, y, learning_rate=0.1, reg=reg, tol=1e-5, max_iter=10_000, fit_bias=False
+        )
         auc = roc_auc_score(y, logistic.probabilities(X, fit.w))
         print(f"reg {reg:g}: w = {fit.w.round(6)}, {fit.n_iter} iterations, AUC {auc:.3f}")
         found[reg] = fit, auc
@@ -48,13 +51,17 @@ def main(out=Path()):
     edge = np.array([-4.5, 4.5])
     for (reg, (fit, _)), style in zip(found.items(), ("-", "--"), strict=True):
         axes[0].plot(edge, -edge * fit.w[0] / fit.w[1], "k" + style, label=f"reg {reg:g}: x·w = 0")
-        axes[1].plot(fit.losses, style, color="black", label=f"reg {reg:g}, {fit.n_iter} iterations")
+        axes[1].plot(
+            fit.losses, style, color="black", label=f"reg {reg:g}, {fit.n_iter} iterations"
+        )
     axes[0].set(xlim=edge, ylim=(-7, 5), xlabel="$x_1$", ylabel="$x_2$")
     axes[1].set(xscale="log", xlabel="iteration + 1", ylabel="loss")
     axes[0].legend(fontsize=8, ncols=2, loc="lower center", bbox_to_anchor=(0.5, 1))
     axes[1].legend(fontsize=8)
     figures.save(figure, "logistic_descent.png", out)
-    return {reg: {"w": fit.w, "n_iter": fit.n_iter, "auc": auc} for reg, (fit, auc) in found.items()} | {"wrong": wrong}
+    return {
+        reg: {"w": fit.w, "n_iter": fit.n_iter, "auc": auc} for reg, (fit, auc) in found.items()
+    } | {"wrong": wrong}
 
 
 if __name__ == "__main__":

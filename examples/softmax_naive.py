@@ -1,7 +1,8 @@
-"""CS231n's softmax_loss_naive, features × samples: the same numbers from every variant, and no copy to get them.
+"""CS231n's softmax_loss_naive, features × samples: every variant gives the same, without a copy.
 
-The older notes store W as (C, D) and X as (D, N). Passing X.T and W.T is all that it takes: the kernels read either order.
-With small weights every class is equally probable, so the loss must begin at log C; the notes tell to check that first.
+The older notes store W as (C, D) and X as (D, N). Passing X.T and W.T is all that it takes: the
+kernels read either order. With small weights every class is equally probable, so the loss must
+begin at log C; the notes tell to check that first.
 """
 
 import time
@@ -15,7 +16,7 @@ from kernels import softmax
 
 
 def softmax_loss_naive(W, X, y, reg):
-    """As an assignment's solution has it: W (C, D), X (D, N), explicit loops, the gradient of W alone."""
+    """As an assignment's solution has it: W (C, D), X (D, N), loops, the gradient of W alone."""
     C, N = len(W), X.shape[1]
     loss, dW = 0.0, np.zeros_like(W)
     for n in range(N):
@@ -25,7 +26,8 @@ def softmax_loss_naive(W, X, y, reg):
         loss -= np.log(p[y[n]])
         for c in range(C):
             dW[c] += (p[c] - (c == y[n])) * X[:, n]
-    return loss / N + 0.5 * reg * (W * W).sum(), dW / N + reg * W  # forgetting one of these 1/N is the usual mistake
+    # Forgetting one of these 1/N is the usual mistake.
+    return loss / N + 0.5 * reg * (W * W).sum(), dW / N + reg * W
 
 
 def main(out=Path(), reg=1e-3):
@@ -47,9 +49,14 @@ def main(out=Path(), reg=1e-3):
         gradient = softmax.gradient(X.T[some], y[some], W.T, reg=reg, variant=variant)
         milliseconds = 1e3 * (time.perf_counter() - started)
         worst[variant] = np.abs(gradient.W.T - expected).max() / np.abs(expected).max()
-        print(f"{variant:7} {milliseconds:8.3f} ms on {len(y[some]):4} samples, gradient within {worst[variant]:.1e}")
+        print(
+            f"{variant:7} {milliseconds:8.3f} ms on {len(y[some]):4} samples, "
+            f"gradient within {worst[variant]:.1e}"
+        )
 
-    fit = softmax.descend(X.T, y, W=W.T, learning_rate=0.5, reg=reg, max_iter=500, tol=0, fit_bias=False)
+    fit = softmax.descend(
+        X.T, y, W=W.T, learning_rate=0.5, reg=reg, max_iter=500, tol=0, fit_bias=False
+    )
     accuracy = np.mean(softmax.predict(X.T, fit.W) == y)
     print(f"after 500 steps: loss {fit.losses[-1]:.4f}, training accuracy {accuracy:.3f}")
 
@@ -60,7 +67,16 @@ def main(out=Path(), reg=1e-3):
         panel.set_title(f"weights of {c}", fontsize=9)
         panel.set_axis_off()
     figures.save(figure, "softmax_naive.png", out)
-    return {"loss": loss, "dW": dW, "worst": worst, "accuracy": accuracy, "W": W, "X": X, "y": y, "fit": fit}
+    return {
+        "loss": loss,
+        "dW": dW,
+        "worst": worst,
+        "accuracy": accuracy,
+        "W": W,
+        "X": X,
+        "y": y,
+        "fit": fit,
+    }
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
-"""CS231n's linear softmax classifier on three arms of a spiral: a straight cut through a curved problem.
+"""CS231n's linear softmax classifier on three arms of a spiral.
 
-The program of https://cs231n.github.io/neural-networks-case-study/: K = 3 arms of N = 100 points, W = 0.01 · randn, 200 steps
-of size 1, reg = 1e-3. The notes end at a loss of 0.79 and a training accuracy of 49%; both depend on the spiral drawn.
+The program of https://cs231n.github.io/neural-networks-case-study/: K = 3 arms of N = 100 points, W
+= 0.01 · randn, 200 steps of size 1, reg = 1e-3. The notes end at a loss of 0.79 and a training
+accuracy of 49%; both depend on the spiral drawn.
 """
 
 from pathlib import Path
@@ -19,7 +20,8 @@ def spiral(N=100, K=3, seed=0):
     """K arms of N points in the plane, as in the notes."""
     rng = np.random.default_rng(seed)
     radius, y = np.tile(np.linspace(0, 1, N), K), np.repeat(np.arange(K), N)
-    angle = np.concatenate([np.linspace(4 * k, 4 * (k + 1), N) for k in range(K)]) + 0.2 * rng.normal(size=N * K)
+    angle = np.concatenate([np.linspace(4 * k, 4 * (k + 1), N) for k in range(K)])
+    angle += 0.2 * rng.normal(size=N * K)
     return np.column_stack([radius * np.sin(angle), radius * np.cos(angle)]), y
 
 
@@ -53,15 +55,26 @@ def main(out=Path()):
     accuracy = np.mean(softmax.predict(X, fit.W, fit.b) == y)
     print(f"training accuracy: {accuracy:.2f}")
 
-    large = 1000 * X @ fit.W  # what the notes' exp(scores) without the maximum subtracted makes of sure scores
+    # What the notes' exp(scores) without the maximum subtracted makes of sure scores.
+    large = 1000 * X @ fit.W
     with np.errstate(over="ignore", invalid="ignore"):
         unsafe = np.exp(large) / np.exp(large).sum(axis=1, keepdims=True)
     lost = np.isnan(unsafe).any(axis=1).mean()
-    print(f"weights a thousand times larger: exp(scores) is nan for {lost:.0%} of the samples, softmax.loss is ", end="")
+    print(
+        f"weights a thousand times larger: exp(scores) is nan for {lost:.0%} of the samples, "
+        "softmax.loss is ",
+        end="",
+    )
     print(f"{softmax.loss(X, y, 1000 * fit.W, 1000 * fit.b):.1f}")
 
     figure, axes = figures.new(4, 4)
-    draw_regions(axes, X, y, lambda grid: softmax.predict(grid, fit.W, fit.b), f"linear softmax: {accuracy:.0%} right")
+    draw_regions(
+        axes,
+        X,
+        y,
+        lambda grid: softmax.predict(grid, fit.W, fit.b),
+        f"linear softmax: {accuracy:.0%} right",
+    )
     figures.save(figure, "softmax_spiral.png", out)
     return {"losses": fit.losses, "accuracy": accuracy, "W": fit.W, "b": fit.b}
 

@@ -1,7 +1,8 @@
-"""y = x² for x = 1..5 from the features [x, x²]: raw they make the loss grow for ever, standardised they do not.
+"""y = x² for x = 1..5 from the features [x, x²]: raw ones diverge, standardised ones do not.
 
-With the raw features the largest eigenvalue of XᵀX/N is about 200, so that steps of more than 0.01 are too long; each step
-multiplies the error by the same factor, and a loop that does not look prints larger and larger numbers, then inf, then nan.
+With the raw features the largest eigenvalue of XᵀX/N is about 200, so that steps of more than 0.01
+are too long; each step multiplies the error by the same factor, and a loop that does not look
+prints larger and larger numbers, then inf, then nan.
 """
 
 from pathlib import Path
@@ -24,8 +25,14 @@ def main(out=Path()):
     standardised = (X - X.mean(axis=0)) / X.std(axis=0)
     fit = linear.descend(standardised, y, learning_rate=0.5, tol=1e-9)
     safe = linear.descend(X, y, learning_rate=raw.safe_learning_rate, tol=1e-9, max_iter=100_000)
-    for name, found in (("standardised, learning_rate 0.5", fit), (f"raw, learning_rate {raw.safe_learning_rate:.4g}", safe)):
-        print(f"{name}: converged after {found.n_iter} iterations, mean squared error {2 * found.losses[-1]:.3g}")
+    for name, found in (
+        ("standardised, learning_rate 0.5", fit),
+        (f"raw, learning_rate {raw.safe_learning_rate:.4g}", safe),
+    ):
+        print(
+            f"{name}: converged after {found.n_iter} iterations, "
+            f"mean squared error {2 * found.losses[-1]:.3g}"
+        )
     w = fit.w / X.std(axis=0)  # undoing the standardisation
     print(f"in the raw features: w = {w.round(6)}, b = {fit.b - X.mean(axis=0) @ w:.6f}")
 
@@ -39,7 +46,13 @@ def main(out=Path()):
     axes.set(xlabel="iteration", ylabel="mean squared error", ylim=(1e-18, 1e30))
     axes.legend(fontsize=8)
     figures.save(figure, "squared_features.png", out)
-    return {"error": raw, "standardised": fit, "safe": safe, "w": w, "b": fit.b - X.mean(axis=0) @ w}
+    return {
+        "error": raw,
+        "standardised": fit,
+        "safe": safe,
+        "w": w,
+        "b": fit.b - X.mean(axis=0) @ w,
+    }
 
 
 if __name__ == "__main__":

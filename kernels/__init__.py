@@ -1,13 +1,15 @@
 """Averaged gradients of softmax, logistic and linear regression and of a two-layer ReLU network."""
 
-from kernels import linear, logistic, softmax, two_layer
-from kernels._threads import set_threads
-from kernels._versions import show_versions
-from kernels.descent import ConvergenceWarning, DivergenceError
+from . import linear, logistic, softmax, two_layer
+from .descent import ConvergenceWarning, DivergenceError
+from .sums import Sums
+from .threads import set_threads
+from .versions import show_versions
 
 __all__ = [
     "ConvergenceWarning",
     "DivergenceError",
+    "Sums",
     "linear",
     "logistic",
     "set_threads",

@@ -1,4 +1,4 @@
-"""``python -m kernels``: what a bug report should contain, and a check of every kernel on this machine."""
+"""``python -m kernels``: the versions for a bug report, and a check of every kernel."""
 
 import sys
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kernels import linear, logistic, show_versions, softmax, two_layer
+from . import linear, logistic, show_versions, softmax, two_layer
 
 N, D, K, H = 2003, 9, 5, 6
 PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_layer": two_layer}
@@ -14,9 +14,18 @@ PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_lay
 
 def main() -> int:
     show_versions()
-    print("\nLargest error of a gradient, as a part of what rounding may do to it; seconds, in which an empty cache compiles:")
-    worst = max([check(problem, dtype) for problem in PROBLEMS for dtype in (np.float64, np.float32)])
-    print("every kernel is right" if worst <= 1 else "A KERNEL IS WRONG: please report all of the above")
+    print(
+        "\nLargest error of a gradient, as a part of what rounding may do to it; "
+        "seconds, in which an empty cache compiles:"
+    )
+    worst = max(
+        [check(problem, dtype) for problem in PROBLEMS for dtype in (np.float64, np.float32)]
+    )
+    print(
+        "every kernel is right"
+        if worst <= 1
+        else "A KERNEL IS WRONG: please report all of the above"
+    )
     return int(not worst <= 1)  # nan is wrong too
 
 
@@ -25,17 +34,29 @@ def check(problem: str, dtype: Any) -> float:
     module, batch = PROBLEMS[problem], example(problem, dtype)
     X, *rest = batch
     exact = module.gradient(
-        *(np.asarray(part, float) if np.asarray(part).dtype.kind == "f" else part for part in batch), variant="numpy"
+        *(
+            np.asarray(part, float) if np.asarray(part).dtype.kind == "f" else part
+            for part in batch
+        ),
+        variant="numpy",
     )
-    # N terms of at most |X|, 1 or |W|, added one after another, err by about √N roundings of their sum; ten times that.
+    # N terms of at most |X|, 1 or |W|, added one after another, err by about √N roundings of their
+    # sum; ten times that.
     allowed = 10 * np.sqrt(N) * np.finfo(dtype).eps * max(1.0, np.abs(X).max())
     errors, start = {}, time.perf_counter()
     for variant in module.VARIANTS:
         gradients = [module.gradient(x, *rest, variant=variant) for x in (X, np.asfortranarray(X))]
-        errors[variant] = max(float(np.abs(a - b).max()) for g in gradients for a, b in zip(g, exact, strict=True)) / allowed
+        errors[variant] = (
+            max(
+                float(np.abs(a - b).max()) for g in gradients for a, b in zip(g, exact, strict=True)
+            )
+            / allowed
+        )
     took = time.perf_counter() - start
     print(
-        f"{problem:10}{np.dtype(dtype).name:9}", *(f"{name} {error:<8.2g}" for name, error in errors.items()), f"{took:6.2f} s"
+        f"{problem:10}{np.dtype(dtype).name:9}",
+        *(f"{name} {error:<8.2g}" for name, error in errors.items()),
+        f"{took:6.2f} s",
     )
     return float(np.max(list(errors.values())))
 
@@ -43,8 +64,13 @@ def check(problem: str, dtype: Any) -> float:
 def example(problem: str, dtype: Any) -> tuple[Any, ...]:
     rng = np.random.default_rng(0)
     X = rng.normal(size=(N, D)).astype(dtype)
-    y: dict[str, Any] = {"logistic": rng.choice([-1, 1], N), "linear": rng.normal(size=N).astype(dtype)}
-    sizes: list[Any] = {"softmax": [(D, K), K], "two_layer": [(D, H), H, (H, K), K]}.get(problem, [D, ()])
+    y: dict[str, Any] = {
+        "logistic": rng.choice([-1, 1], N),
+        "linear": rng.normal(size=N).astype(dtype),
+    }
+    sizes: list[Any] = {"softmax": [(D, K), K], "two_layer": [(D, H), H, (H, K), K]}.get(
+        problem, [D, ()]
+    )
     return (
         X,
         y.get(problem, rng.integers(0, K, N)),

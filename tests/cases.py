@@ -7,7 +7,9 @@ import numpy as np
 from kernels import linear, logistic, softmax, two_layer
 
 PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_layer": two_layer}
-VARIANTS = [(problem, variant) for problem, module in PROBLEMS.items() for variant in module.VARIANTS]
+VARIANTS = [
+    (problem, variant) for problem, module in PROBLEMS.items() for variant in module.VARIANTS
+]
 DTYPES = ["float32", "float64"]
 # N, D, K, H: one of everything, tall, wide, and sizes around those of vectors and tiles
 SHAPES = [
@@ -23,7 +25,10 @@ SHAPES = [
 
 
 def random_batch(
-    problem: str, rng: np.random.Generator, shape: tuple[int, int, int, int], dtype: Any = np.float64
+    problem: str,
+    rng: np.random.Generator,
+    shape: tuple[int, int, int, int],
+    dtype: Any = np.float64,
 ) -> tuple[Any, ...]:
     """X, y and parameters of moderate scores."""
     N, D, K, H = shape

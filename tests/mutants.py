@@ -1,15 +1,16 @@
-"""Mutation testing: change kernels/ in one small place at a time, and list the changes that no test notices.
+"""Mutation testing: change kernels/ in one small place at a time, list what no test notices.
 
     python tests/mutants.py [--share 0.2] [module ...]
 
-The changes are mutmut's, one for each place, made by Cosmic Ray in the files themselves and undone. An interrupted
-change stays: run it in a clone.
+The changes are mutmut's, one for each place, made by Cosmic Ray in the files themselves and undone.
+An interrupted change stays: run it in a clone.
 
 A change that does no harm survives, as these do:
   reshape(-2) for reshape(-1), shape[+1] for shape[-1] of a matrix   the same to NumPy
   s / y for s * y where y is -1 or +1, a weight of 2 for every sample   the same number
-  a gradient that asks for the loss too, a row of scratch or an empty counter more, blocks of 2**15 rows for 2**16,
-  a wait in Python for one in compiled code, another place to ask for early   the same answer, a little later
+  a gradient that asks for the loss too, a row of scratch or an empty counter more, blocks of 2**15
+  rows for 2**16, a wait in Python for one in compiled code, another place to prefetch   the same
+  answer, a little later
   len(text) <= 40 for < 40   which name an error quotes whole
 """
 
@@ -27,51 +28,71 @@ from cosmic_ray.work_item import WorkerOutcome, WorkResult
 ARITHMETIC = "Add_Sub Sub_Add Mul_Div Div_Mul FloorDiv_Mul Mod_Mul Pow_Mul"
 COMPARISON = "Eq_NotEq NotEq_Eq Lt_LtE LtE_Lt Gt_GtE GtE_Gt Is_IsNot IsNot_Is"
 OTHERS = """
-AddNot ExceptionReplacer NumberReplacer ReplaceAndWithOr ReplaceBreakWithContinue ReplaceContinueWithBreak ReplaceFalseWithTrue
-ReplaceOrWithAnd ReplaceTrueWithFalse ReplaceUnaryOperator_Delete_Not ReplaceUnaryOperator_USub_UAdd ZeroIterationForLoop"""
+AddNot ExceptionReplacer NumberReplacer ReplaceAndWithOr ReplaceBreakWithContinue
+ReplaceContinueWithBreak ReplaceFalseWithTrue ReplaceOrWithAnd ReplaceTrueWithFalse
+ReplaceUnaryOperator_Delete_Not ReplaceUnaryOperator_USub_UAdd ZeroIterationForLoop"""
 OPERATORS = {
     *(f"core/ReplaceBinaryOperator_{pair}" for pair in ARITHMETIC.split()),
     *(f"core/ReplaceComparisonOperator_{pair}" for pair in COMPARISON.split()),
     *(f"core/{name}" for name in OTHERS.split()),
 }
 
-# Machine code of the unchanged package serves where only the interpreter sees the change (of a loop, it runs the source too).
+# Machine code of the unchanged package serves where only the interpreter sees the change (of a
+# loop, it runs the source too).
 KEEP = """import sys, pytest
-from kernels import _compile
-_compile.source_stamp = lambda: 'kept'
+from kernels.engine import cache
+cache.source_stamp = lambda: 'kept'
 sys.exit(pytest.main(sys.argv[1:]))"""
-ONLY_COMPILED = {  # in the files of the problems
-    *("residual_tiled", "cross_entropy_tiled", "tiled", "loss_and_gradient_tiled"),
-    *(f"{what}_{variant}" for what in ("loss", "gradient") for variant in ("loop", "tiled")),
-}
+# In the files of the problems; and files of which only the compiler sees nearly all.
+ONLY_COMPILED = {"cross_entropy", "log_loss", "squared_error", "update_loop"}
+TILED = ["engine/tile_pass", "engine/driver", "engine/reduce", "engine/gemm", "engine/vectors"]
+COMPILED = {*TILED, "engine/average", "engine/raw", "engine/vmath", "signature", "descent/loop"}
 
-ANSWERS, PROBLEMS = ["extremes", "equal", "refusals"], ["softmax", "logistic", "linear", "two_layer"]
+PROBLEMS = ["softmax", "logistic", "linear", "two_layer"]
+DESCENT, CHECKS = ["descent_diverging", "descent"], ["problem", "sums", "validate", "variants"]
+ANSWERS = ["extremes", "equal", "refusals"]
+ARGUMENTS = [*ANSWERS, "trust_arguments"]
+BRIEF = "not border and not however_far and not ten_thousand"
 TESTS = {  # the tests that are to notice, those first that take little, and which of them
-    "_check": ([*ANSWERS, "trust_arguments"], "not border and not however_far and not ten_thousand"),
+    **dict.fromkeys(CHECKS, (ARGUMENTS, BRIEF)),
     **{
         problem: (
-            [*ANSWERS, "trust_arguments", "descent_diverging", "descent"],
+            [*ARGUMENTS, *DESCENT],
             f"({problem} or starts or validation) and not border",
         )
         for problem in PROBLEMS
     },
     **{f"{problem}:compiled": (ANSWERS, f"{problem} and not border") for problem in PROBLEMS},
-    "descent": (["descent_diverging", "descent"], ""),
-    "_threads": (["threads", "trust_processes"], ""),
-    "_compile": (["cache", "trust_versions"], ""),
-    "_math": (["math"], ""),
-    "_tiles": ([*ANSWERS, "trust_bounds", "threads"], "(logistic or softmax or thread or bounds) and not border"),
-    "_blocks": ([*ANSWERS, "trust_bounds"], "(logistic or softmax or bounds) and not border"),
+    "signature": (["equal"], "not border"),
+    "threads": (["threads"], ""),
+    **{
+        f"descent/{file}": (DESCENT, "")
+        for file in ("descend", "loop", "rates", "results", "settings", "start")
+    },
+    "engine/pool": (["engine_pool", "threads", "trust_processes"], ""),
+    "engine/cache": (["engine_cache_fallback", "cache", "trust_versions"], ""),
+    "engine/vmath": (["math"], ""),
+    **{
+        file: (
+            [*ANSWERS, "trust_bounds", "threads"],
+            "(logistic or softmax or thread or bounds) and not border",
+        )
+        for file in TILED
+    },
+    "engine/average": (ANSWERS, "not border"),
+    "engine/raw": (ANSWERS, "not border"),
 }
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument(
         "modules",
         nargs="*",
         default=TESTS,
-        help="files of kernels/, `softmax:compiled` for the compiled part of one; all if none is named",
+        help="files of kernels/, `softmax:compiled` for the compiled part; all if none is named",
     )
     parser.add_argument("--share", type=float, default=1.0, help="of the changes, drawn at random")
     parser.add_argument("--out", type=Path, default=Path(".bench/mutants"))
@@ -87,11 +108,28 @@ def main() -> None:
 def session(module: str, share: float, out: Path) -> list[bool]:
     """Whether the tests noticed, for each change that was tried."""
     file, _, part = module.partition(":")
-    compiled = bool(part) or file in ("_math", "_tiles", "_blocks")
+    compiled = bool(part) or file in COMPILED
     files, which = TESTS[module]
-    run = [sys.executable, *(["-m", "pytest"] if compiled else ["-c", KEEP]), "-x", "-q", "-p", "no:cacheprovider", "-k", which]
-    command = shlex.join(["env", f"NUMBA_CACHE_DIR={out / 'cache'}", *run, *(f"tests/test_{file}.py" for file in files)])
-    config, database = out / f"{module}.toml", out / f"{module}.sqlite"
+    run = [
+        sys.executable,
+        *(["-m", "pytest"] if compiled else ["-c", KEEP]),
+        "-x",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-k",
+        which,
+    ]
+    command = shlex.join(
+        [
+            "env",
+            f"NUMBA_CACHE_DIR={out / 'cache'}",
+            *run,
+            *(f"tests/test_{file}.py" for file in files),
+        ]
+    )
+    name = module.replace("/", ".")
+    config, database = out / f"{name}.toml", out / f"{name}.sqlite"
     config.write_text(
         "[cosmic-ray]\n"
         f'module-path = "kernels/{file}.py"\n'
@@ -115,7 +153,11 @@ def session(module: str, share: float, out: Path) -> list[bool]:
                 db.set_result(item.job_id, WorkResult(WorkerOutcome.SKIPPED))
     subprocess.run([*cosmic_ray, "exec", config, database], check=True)
     with use_db(str(database)) as db:
-        results = [(item, result) for item, result in db.completed_work_items if result.worker_outcome == WorkerOutcome.NORMAL]
+        results = [
+            (item, result)
+            for item, result in db.completed_work_items
+            if result.worker_outcome == WorkerOutcome.NORMAL
+        ]
     for _, result in results:
         if not result.is_killed:
             print(result.diff)

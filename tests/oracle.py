@@ -1,9 +1,10 @@
-"""The gradients once more, in long double, with a bound on the rounding error of any sane implementation.
+"""The gradients in long double, with a bound on the rounding error of any sane implementation.
 
-Nothing here is shared with `kernels`: dense one-hot matrices, whole-array formulas. Every value comes
-with a bound derived by first-order error analysis (Higham, Accuracy and Stability of Numerical Algorithms,
-2002, chapter 3). With eps = the spacing at 1 (twice the unit roundoff, which leaves room for the second
-order), a sum of n products in any order errs by at most γ(n) = n·eps times the sum of the |products|.
+Nothing here is shared with `kernels`: dense one-hot matrices, whole-array formulas. Every value
+comes with a bound derived by first-order error analysis (Higham, Accuracy and Stability of
+Numerical Algorithms, 2002, chapter 3). With eps = the spacing at 1 (twice the unit roundoff, which
+leaves room for the second order), a sum of n products in any order errs by at most γ(n) = n·eps
+times the sum of the |products|.
 """
 
 from typing import Any, NamedTuple
@@ -33,7 +34,9 @@ def loss_and_gradient(
     def product(A: Any, A_error: Any, B: Any, B_error: Any, extra: int) -> tuple[Any, Any]:
         """A @ B, and its bound: what comes in with A and B, and γ(length + extra) of its own."""
         of_inputs = A_error @ np.abs(B) + (np.abs(A) + A_error) @ B_error
-        return A @ B, of_inputs + eps * (A.shape[-1] + extra) * ((np.abs(A) + A_error) @ (np.abs(B) + B_error))
+        return A @ B, of_inputs + eps * (A.shape[-1] + extra) * (
+            (np.abs(A) + A_error) @ (np.abs(B) + B_error)
+        )
 
     def affine(A: Any, A_error: Any, W: Any, b: Any) -> tuple[Any, Any]:
         """A W + b; one more term, hence γ(length + 1)."""
@@ -41,8 +44,11 @@ def loss_and_gradient(
         return (z, error) if b is None else (z + b, error + eps * (A.shape[1] + 1) * np.abs(b))
 
     def averaged(A: Any, A_error: Any, r: Any, r_error: Any, W: Any) -> Bounded:
-        """Aᵀ(s r) + reg W. The sum over N, the sum of the weights (N), their product, the quotient and the
-        penalty: γ(2N + 6)."""
+        """Aᵀ(s r) + reg W.
+
+        The sum over N, the sum of the weights (N), their product, the quotient and the penalty:
+        γ(2N + 6).
+        """
         value, error = product(A.T, A_error.T, (s * r.T).T, (s * r_error.T).T, N + 6)
         return Bounded(value + reg * W, error + 4 * eps * reg * np.abs(W) + tiny)
 
@@ -51,13 +57,20 @@ def loss_and_gradient(
         size = sum(W.size for W in weights)
         value = s @ losses
         return Bounded(
-            value + penalty, s @ errors + eps * (2 * N + 6) * (value + s @ errors) + eps * (size + 6) * penalty + tiny
+            value + penalty,
+            s @ errors
+            + eps * (2 * N + 6) * (value + s @ errors)
+            + eps * (size + 6) * penalty
+            + tiny,
         )
 
     def cross_entropy(z: Any, z_error: Any, y: Any) -> tuple[Any, Any, Any, Any]:
-        """Losses and residuals. A perturbation of the scores by at most δ changes p_k by a factor within
-        exp(±2δ). Subtracting the highest score errs by eps·|z_k - highest| in the exponent of p_k; exp, the
-        sum of K and the quotient add (2K + 8) eps (Σ p_j |z_j - highest| < K is in the 2K)."""
+        """Losses and residuals.
+
+        A perturbation of the scores by at most δ changes p_k by a factor within exp(±2δ).
+        Subtracting the highest score errs by eps·|z_k - highest| in the exponent of p_k; exp, the
+        sum of K and the quotient add (2K + 8) eps (Σ p_j |z_j - highest| < K is in the 2K).
+        """
         K = z.shape[1]
         onehot = np.eye(K, dtype=Long)[y]
         distance = z.max(axis=1, keepdims=True) - z
@@ -76,9 +89,12 @@ def loss_and_gradient(
         losses, errors, r, r_error = cross_entropy(*affine(X, 0 * X, W, b), y)
         gradient = [averaged(X, 0 * X, r, r_error, W)]
         if b is not None:
-            gradient.append(averaged(np.ones((N, 1), Long), np.zeros((N, 1), Long), r, r_error, 0 * b))
+            gradient.append(
+                averaged(np.ones((N, 1), Long), np.zeros((N, 1), Long), r, r_error, 0 * b)
+            )
         return averaged_loss(losses, errors, [W]), [
-            Bounded(g.value.reshape(p.shape), g.bound.reshape(p.shape)) for g, p in zip(gradient, (W, b), strict=False)
+            Bounded(g.value.reshape(p.shape), g.bound.reshape(p.shape))
+            for g, p in zip(gradient, (W, b), strict=False)
         ]
 
     if problem == "two_layer":
@@ -98,7 +114,8 @@ def loss_and_gradient(
             averaged(one, none, r, r_error, 0 * b2),
         ]
         shaped = [
-            Bounded(g.value.reshape(p.shape), g.bound.reshape(p.shape)) for g, p in zip(gradient, parameters, strict=True)
+            Bounded(g.value.reshape(p.shape), g.bound.reshape(p.shape))
+            for g, p in zip(gradient, parameters, strict=True)
         ]
         return averaged_loss(losses, errors, [W1, W2]), shaped
 
@@ -107,10 +124,13 @@ def loss_and_gradient(
     y = np.asarray(y).astype(Long)
     if problem == "linear":
         r = z - y
-        r_error = z_error + eps * (X.shape[1] + 2) * (np.abs(X) @ np.abs(w) + abs(b or 0) + np.abs(y))
+        r_error = z_error + eps * (X.shape[1] + 2) * (
+            np.abs(X) @ np.abs(w) + abs(b or 0) + np.abs(y)
+        )
         losses, errors = r * r / 2, np.abs(r) * r_error + r_error**2
     else:
-        # q = 1 / (1 + exp(m)) changes by a factor within exp(±δ) when m does by δ; exp, sum, quotient: 8 eps
+        # q = 1 / (1 + exp(m)) changes by a factor within exp(±δ) when m does by δ; exp, sum,
+        # quotient: 8 eps
         m = y * z
         e = np.exp(-np.abs(m))
         q = np.where(m >= 0, e, 1) / (1 + e)

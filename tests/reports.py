@@ -1,4 +1,4 @@
-"""Made-up runs for the tests of the report: the timings that a worker would have sent, with any ratio that one likes."""
+"""Made-up runs for the tests of the report: what a worker would have sent, at any speed."""
 
 import itertools
 import json
@@ -10,17 +10,37 @@ import numpy as np
 from bench.plan import BASELINE, CONTROL, Plan
 from bench.run import Records
 
-SPEED = {BASELINE: 1.0, "python": 0.01, "numpy": 0.9, "loop": 2.0, "tiled": 4.0, CONTROL: 4.0, "scikit-learn": 0.8}
+SPEED = {
+    BASELINE: 1.0,
+    "python": 0.01,
+    "numpy": 0.9,
+    "loop": 2.0,
+    "tiled": 4.0,
+    CONTROL: 4.0,
+    "scikit-learn": 0.8,
+}
 
 
 def plan(**changes: Any) -> Plan:
-    settings: dict[str, Any] = {"preset": "quick", "problems": (), "dtypes": ("float64",), "peers": ("scikit-learn",)}
+    settings: dict[str, Any] = {
+        "preset": "quick",
+        "problems": (),
+        "dtypes": ("float64",),
+        "peers": ("scikit-learn",),
+    }
     settings |= {"variants": ("python", "numpy", "loop", "tiled"), "threads": 1, "seed": 3}
     return Plan(**settings | changes)
 
 
-def run(directory: Path, passes: int = 9, noise: float = 0.01, seed: int = 0, speed: Any = None, **changes: Any) -> Records:
-    """A finished run: each time is 1 ms / speed, times a drift of the pass, times noise of its own."""
+def run(
+    directory: Path,
+    passes: int = 9,
+    noise: float = 0.01,
+    seed: int = 0,
+    speed: Any = None,
+    **changes: Any,
+) -> Records:
+    """A finished run: each time is 1 ms / speed, times a drift of the pass, times its noise."""
     speed, rng = SPEED | (speed or {}), np.random.default_rng(seed)
     records = Records(directory, plan(**changes), "python -m bench")
     for number, family in itertools.product(range(1, passes + 1), records.plan.families):
@@ -37,22 +57,32 @@ def run(directory: Path, passes: int = 9, noise: float = 0.01, seed: int = 0, sp
 def timing(case: Any, number: int, family: str, seconds: float) -> dict[str, Any]:
     problem = case.problem
     return {
-        "kind": "passed", "case": case.id, "pass": number, "family": family, "median": seconds, "iterations": 2,
-        "spent": 3 * seconds, "first_call": 2.0 / number, "compiled": number == 1, "error": 1.5, "error_rows": 100,
-        "problem": problem.name, "data": problem.data.__name__, "size": problem.size, "shape": list(problem.shape),
+        "kind": "passed", "case": case.id, "pass": number, "family": family, "median": seconds,
+        "iterations": 2, "spent": 3 * seconds, "first_call": 2.0 / number, "compiled": number == 1,
+        "error": 1.5, "error_rows": 100, "problem": problem.name, "data": problem.data.__name__,
+        "size": problem.size, "shape": list(problem.shape),
         "order": problem.order, "dtype": case.dtype, "contestant": case.contestant,
     }  # fmt: skip
 
 
 def machine(number: int) -> dict[str, Any]:
-    pool = {"internal_api": "openblas", "version": "0.3", "architecture": "Haswell", "num_threads": 1, "filepath": "libblas.so"}
+    pool = {
+        "internal_api": "openblas",
+        "version": "0.3",
+        "architecture": "Haswell",
+        "num_threads": 1,
+        "filepath": "libblas.so",
+    }
     return {
-        "kind": "machine", "pass": number, "family": "kernels", "first_function": 0.3, "cpus_allowed": 2, "caches": {},
-        "ceilings": {"read": 4e10, "float64": 1e11, "float32": 2e11}, "threads": {"tiled": 1}, "pools": [pool],
+        "kind": "machine", "pass": number, "family": "kernels", "first_function": 0.3,
+        "cpus_allowed": 2, "caches": {}, "threads": {"tiled": 1}, "pools": [pool],
+        "ceilings": {"read": 4e10, "float64": 1e11, "float32": 2e11},
         "versions": {"numpy": "2.0", "numba": "0.61", "Python": "3.11"},
     }  # fmt: skip
 
 
 def benchmarks(directory: Path) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads((directory / "benchmark.json").read_text())["benchmarks"]
+    found: list[dict[str, Any]] = json.loads((directory / "benchmark.json").read_text())[
+        "benchmarks"
+    ]
     return found

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says, times no wrong result, can be interrupted, and answers mistakes in a sentence."""
+"""The benchmark measures what it says, times no wrong result, and can be interrupted."""
 
 import functools
 import hashlib
@@ -27,7 +27,17 @@ from bench.results import load
 from kernels import softmax
 
 ROOT = Path(__file__).parent.parent
-SMALL = [sys.executable, "-m", "bench", "--quick", "--problems", "linear", "--dtypes", "float64", "--peers"]
+SMALL = [
+    sys.executable,
+    "-m",
+    "bench",
+    "--quick",
+    "--problems",
+    "linear",
+    "--dtypes",
+    "float64",
+    "--peers",
+]
 
 
 def lines_of(directory):
@@ -36,8 +46,16 @@ def lines_of(directory):
 
 def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
     command = [*SMALL, "--out", str(tmp_path)]
-    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell has its background jobs ignore it
-    begun = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listening)
+    # A shell has its background jobs ignore it.
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    begun = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=listening,
+    )
     file, deadline = tmp_path / "timings.jsonl", time.monotonic() + 120
     while not (file.exists() and file.read_text().count('"passed"') >= 3):
         assert begun.poll() is None, begun.communicate()[1]
@@ -49,7 +67,9 @@ def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
     assert "Interrupted: the report is of what was done" in complaints
     before = lines_of(tmp_path)
     found = load(tmp_path)
-    assert len(found["benchmarks"]) == len({line["case"] for line in before if line["kind"] == "passed"})
+    assert len(found["benchmarks"]) == len(
+        {line["case"] for line in before if line["kind"] == "passed"}
+    )
     assert "The run was interrupted" in (tmp_path / "index.html").read_text()
 
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -58,7 +78,9 @@ def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
     after, found = lines_of(tmp_path), load(tmp_path)
     assert after[: len(before)] == before  # nothing was measured twice
     passed = Counter((line["case"], line["pass"]) for line in after if line["kind"] == "passed")
-    once = ["x20-" in case or number == 1 for case, number in passed]  # the sweep, and the first pass
+    once = [
+        "x20-" in case or number == 1 for case, number in passed
+    ]  # the sweep, and the first pass
     assert list(passed.values()) == [1 if so else VISITS for so in once]
     assert found["report"]["finished"]
     contestants = {one["extra_info"]["contestant"] for one in found["benchmarks"]}
@@ -70,8 +92,23 @@ def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
 
 def test_pytest_alone_runs_the_table():
     """With pytest-benchmark's own options, and no report."""
-    command = [sys.executable, "-m", "pytest", "bench", "-q", "-k", "spiral and float32", "--benchmark-only"]
-    done = subprocess.run([*command, "--benchmark-max-time=0.01"], cwd=ROOT, capture_output=True, text=True, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "bench",
+        "-q",
+        "-k",
+        "spiral and float32",
+        "--benchmark-only",
+    ]
+    done = subprocess.run(
+        [*command, "--benchmark-max-time=0.01"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{1 + len(softmax.VARIANTS)} passed" in done.stdout  # the baseline too
 
@@ -83,9 +120,18 @@ def test_pytest_alone_runs_the_table():
             ["--problems", "sofmax"],
             "--problems sofmax: there is no such thing; choose from softmax, logistic, ",
         ),
-        (["--dtypes", "float16"], "--dtypes float16: there is no such thing; choose from float64, float32"),
-        (["--variants", "fast"], "--variants fast: there is no such thing; choose from python, numpy, loop, tiled"),
-        (["--peers", "TensorFlow"], "--peers TensorFlow: there is no such thing; choose from scikit-learn, "),
+        (
+            ["--dtypes", "float16"],
+            "--dtypes float16: there is no such thing; choose from float64, float32",
+        ),
+        (
+            ["--variants", "fast"],
+            "--variants fast: there is no such thing; choose from python, numpy, loop, tiled",
+        ),
+        (
+            ["--peers", "TensorFlow"],
+            "--peers TensorFlow: there is no such thing; choose from scikit-learn, ",
+        ),
         (
             ["--peers", "oneDAL"],
             "--peers oneDAL: it is not installed; install it (pip install scikit-learn-intelex)",
@@ -96,7 +142,11 @@ def test_pytest_alone_runs_the_table():
     ],
 )
 def test_mistakes_are_answered_in_a_sentence(monkeypatch, capsys, arguments, sentence):
-    monkeypatch.setitem(PEERS, "oneDAL", type(PEERS["oneDAL"])("a_module_that_is_not_there", "scikit-learn-intelex", None))
+    monkeypatch.setitem(
+        PEERS,
+        "oneDAL",
+        type(PEERS["oneDAL"])("a_module_that_is_not_there", "scikit-learn-intelex", None),
+    )
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     assert command_line.main() == 2
     assert capsys.readouterr().err.startswith(f"python -m bench: {sentence}")
@@ -118,32 +168,45 @@ def test_each_pass_is_shuffled_in_its_own_way_and_can_be_repeated():
     orders = [plan.order(number, "kernels") for number in range(2, 6)]
     assert sorted(case.id for case in plan.order(1, "kernels")) == sorted(case.id for case in whole)
     for order in orders:
-        assert Counter(order) == {case: 1 if case.problem in plan.sweep else VISITS for case in whole}
+        assert Counter(order) == {
+            case: 1 if case.problem in plan.sweep else VISITS for case in whole
+        }
         cells = [case[:2] for case in order]
-        assert len(list(itertools.groupby(cells))) == len(set(cells))  # a cell's contestants together
+        # A cell's contestants together.
+        assert len(list(itertools.groupby(cells))) == len(set(cells))
     assert len({tuple(order) for order in orders}) == len(orders)
     assert Plan.from_json(plan.to_json()).order(3, "kernels") == orders[1]
-    assert all((case.problem, case.dtype, CONTROL) in orders[0] for case in whole if case.problem in plan.table)
+    assert all(
+        (case.problem, case.dtype, CONTROL) in orders[0]
+        for case in whole
+        if case.problem in plan.table
+    )
 
 
 def test_variants_and_problems_can_be_chosen():
     plan = reports.plan(problems=("linear-synthetic-100000x1000",), variants=("numpy", "tiled"))
-    assert [str(problem) for problem in plan.table] == ["linear-synthetic-100000x1000"]  # though not in this preset
+    assert [str(problem) for problem in plan.table] == [
+        "linear-synthetic-100000x1000"
+    ]  # though not in this preset
     assert plan.contestants(plan.table[0]) == [BASELINE, "numpy", "tiled", CONTROL]
     assert {problem.name for problem in plan.sweep} == {"linear"}
     assert plan.contestants(plan.sweep[0], "scikit-learn") == []
 
 
 def test_the_baseline_is_frozen():
-    """Bare NumPy is what every ratio is to, in reports of all versions: whoever edits it for a result changes all of them at
-    once. This is the sha256 that it was recorded with; do not replace it but where the file computes something wrong."""
+    """Bare NumPy is what every ratio is to, in reports of all versions.
+
+    Whoever edits it for a result changes all of them at once. This is the sha256 that it was
+    recorded with; do not replace it but where the file computes something wrong.
+    """
     recorded = "a09bca60f50aee41483891517ff4b6c642d17aedc6d9d07e69c481e5335b0e81"
     assert hashlib.sha256(Path(bare_numpy.__file__).read_bytes()).hexdigest() == recorded
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("problem", ["softmax", "logistic", "linear", "two_layer"])
-@pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])  # scores of 0; moderate ones; those whose exp would overflow in float32
+# Scores of 0; moderate ones; those whose exp would overflow in float32.
+@pytest.mark.parametrize("scale", [0.0, 1.0, 300.0])
 def test_the_baseline_is_right(problem, dtype, scale):
     for shape in SHAPES:
         X, y, *parameters = random_batch(problem, np.random.default_rng(shape), shape, dtype)
@@ -193,12 +256,21 @@ AIRFOIL = next(p for p in problems.PROBLEMS if p.data is problems.airfoil)
 
 
 @pytest.mark.parametrize(
-    "wrong", [lambda gradient: -gradient, lambda gradient: 1.01 * gradient, lambda gradient: gradient * np.nan]
+    "wrong",
+    [
+        lambda gradient: -gradient,
+        lambda gradient: 1.01 * gradient,
+        lambda gradient: gradient * np.nan,
+    ],
 )
 def test_a_wrong_result_is_not_timed(wrong):
-    gradient = AIRFOIL.module.gradient(*agreement.batch(AIRFOIL, "float64"), reg=problems.REG, variant="loop")
+    gradient = AIRFOIL.module.gradient(
+        *agreement.batch(AIRFOIL, "float64"), reg=problems.REG, variant="loop"
+    )
     agreement.agree(AIRFOIL, "float64", "loop", gradient)
-    with pytest.raises(AssertionError, match=r"linear-airfoil-1503x5 float64: dw of loop is off by"):
+    with pytest.raises(
+        AssertionError, match=r"linear-airfoil-1503x5 float64: dw of loop is off by"
+    ):
         agreement.agree(AIRFOIL, "float64", "loop", gradient._replace(w=wrong(gradient.w)))
 
 
@@ -211,8 +283,12 @@ def test_errors_are_counted_in_units_of_rounding(dtype):
     found = agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)
     assert found["error_rows"] == 500
     assert 0 < found["error"] <= 0.5
-    rounded[0][np.abs(rounded[0]).argmin()] += np.dtype(dtype).type(10 * np.finfo(dtype).eps * np.abs(rounded[0]).max())
-    assert 9 < agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)["error"] < 11
+    rounded[0][np.abs(rounded[0]).argmin()] += np.dtype(dtype).type(
+        10 * np.finfo(dtype).eps * np.abs(rounded[0]).max()
+    )
+    assert (
+        9 < agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)["error"] < 11
+    )
 
 
 def test_the_ceilings_do_the_work_that_they_count():

@@ -1,6 +1,7 @@
 """Compiled code on disk: found again, never stale, never in the way, never somebody else's.
 
-Each test runs new processes, with a copy of the package, or with a package of one kernel and the same `_compile.py`.
+Each test runs new processes, with a copy of the package, or with a package of one kernel and the
+same `engine/cache.py` and `engine/jit.py`.
 """
 
 import contextlib
@@ -15,22 +16,24 @@ from pathlib import Path
 import pytest
 
 import kernels
-from kernels import _compile
+from kernels.engine import cache as engine_cache
 
 PROGRAM = """
 import numpy as np
 from kernels import softmax
 dW, db = softmax.gradient([[1.0, 2.0]], [0], np.zeros((2, 2)), np.zeros(2), variant="loop")
-print(dW.ravel().tolist(), sum(softmax.loss_and_gradient_loop.stats.cache_hits.values()))
+print(dW.ravel().tolist(), sum(softmax.sums_loop.stats.cache_hits.values()))
 """
 RIGHT = "[-0.5, 0.5, -1.0, 1.0]"
-CACHED = "softmax.loss_and_gradient_loop.*.nbc"
+CACHED = "softmax.sums_loop.*.nbc"
 
 
 @pytest.fixture
 def install(tmp_path):
     copy = tmp_path / "site" / "kernels"
-    shutil.copytree(Path(kernels.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(
+        Path(kernels.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
     return copy
 
 
@@ -38,11 +41,20 @@ def start(install, program=PROGRAM, **environment):
     """A new process that imports the copy."""
     home = install.parent.parent / "home"
     home.mkdir(exist_ok=True)
-    other = ("NUMBA_", "XDG_", *(["COVERAGE_"] if "setuid" in program else []))  # that user cannot write what coverage counts
+    other = (
+        "NUMBA_",
+        "XDG_",
+        *(["COVERAGE_"] if "setuid" in program else []),
+    )  # that user cannot write what coverage counts
     keep = {name: value for name, value in os.environ.items() if not name.startswith(other)}
     environment = {**keep, "PYTHONPATH": str(install.parent), "HOME": str(home), **environment}
     return subprocess.Popen(
-        [sys.executable, "-c", program], env=environment, cwd=install.parent, stdout=-1, stderr=-1, text=True
+        [sys.executable, "-c", program],
+        env=environment,
+        cwd=install.parent,
+        stdout=-1,
+        stderr=-1,
+        text=True,
     )
 
 
@@ -73,10 +85,11 @@ def test_a_second_process_compiles_nothing(install):
     assert len(entries(install / "__pycache__")) == 1
 
 
-def test_an_edit_of_any_file_is_noticed(install):
+@pytest.mark.parametrize("file", ["validate.py", "engine/vectors.py"])
+def test_an_edit_of_any_file_is_noticed(install, file):
     run(install)
     (old,) = entries(install)
-    (install / "_check.py").write_text((install / "_check.py").read_text() + "\n# edited\n")
+    (install / file).write_text((install / file).read_text() + "\n# edited\n")
     assert run(install) == f"{RIGHT} 0"
     (new,) = entries(install)
     assert new != old, "the old entry has gone"
@@ -85,12 +98,18 @@ def test_an_edit_of_any_file_is_noticed(install):
 def test_an_edit_of_the_formula_changes_the_result(install):
     run(install)
     source = install / "softmax.py"
-    source.write_text(source.read_text().replace("(k == y[n])", "2 * (k == y[n])"))
+    source.write_text(source.read_text().replace("t = k == y[n]", "t = 2 * (k == y[n])"))
     assert run(install) == "[-1.5, 0.5, -3.0, 1.0] 0"
 
 
 @pytest.mark.parametrize(
-    "damage", [lambda data: data[:100], lambda data: b"", lambda data: data[:-1] + b"?", lambda data: b"\n" + data]
+    "damage",
+    [
+        lambda data: data[:100],
+        lambda data: b"",
+        lambda data: data[:-1] + b"?",
+        lambda data: b"\n" + data,
+    ],
 )
 def test_a_damaged_entry_is_replaced(install, damage):
     run(install)
@@ -131,9 +150,9 @@ def test_another_target_gets_code_of_its_own(install):
 # ---- a package of one kernel ----
 
 TINY = """
-from tiny._compile import compiled
+from tiny.engine.jit import jit
 
-@compiled
+@jit
 def twice(x):
     return 2 * x
 """
@@ -142,7 +161,9 @@ from tiny.kernel import twice
 print(twice(4), sum(twice.stats.cache_hits.values()))
 """
 posix = pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
-root = pytest.mark.skipif(os.name != "posix" or os.geteuid() != 0, reason="only root can be two users")
+root = pytest.mark.skipif(
+    os.name != "posix" or os.geteuid() != 0, reason="only root can be two users"
+)
 
 
 @pytest.fixture
@@ -151,10 +172,11 @@ def tiny():
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         os.chmod(directory, 0o755)
         package = Path(directory, "site", "tiny")
-        package.mkdir(parents=True)
+        (package / "engine").mkdir(parents=True)
         (package / "__init__.py").touch()
         (package / "kernel.py").write_text(TINY)
-        shutil.copy(_compile.__file__, package)
+        for file in ("__init__.py", "cache.py", "jit.py"):
+            shutil.copy(Path(engine_cache.__file__).with_name(file), package / "engine")
         yield package
 
 
@@ -223,12 +245,16 @@ def test_what_others_could_have_written_is_not_run(tiny, harm):
     run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
     (entry,) = cached(cache)
     attack = pickle.dumps(Attack(marker))
-    entry.write_bytes(_compile._digest(entry.name, attack) + b"\n" + attack)
+    entry.write_bytes(engine_cache.digest(entry.name, attack) + b"\n" + attack)
     harm(entry.parent, entry)
     printed, warned = output(start(tiny, USE, NUMBA_CACHE_DIR=str(cache)))
     assert printed == "8 0"
     assert marker.exists() == (harm is as_it_was)
-    refused = harm not in (as_it_was, everybody_may_write_the_entry, entry_of_another_user)  # a file alone is replaced
+    refused = harm not in (
+        as_it_was,
+        everybody_may_write_the_entry,
+        entry_of_another_user,
+    )  # a file alone is replaced
     assert ("RuntimeWarning: compiled code is not kept" in warned) == refused, warned
     assert ("it is a symbolic link" in warned) == (harm is a_link)
 
@@ -237,16 +263,26 @@ def test_what_others_could_have_written_is_not_run(tiny, harm):
 def test_what_is_trusted(tmp_path):
     file = tmp_path / "file"
     file.touch()
-    for mode, trusted in [(0o600, True), (0o755, True), (0o620, False), (0o602, False), (0o666, False)]:
+    for mode, trusted in [
+        (0o600, True),
+        (0o755, True),
+        (0o620, False),
+        (0o602, False),
+        (0o666, False),
+    ]:
         file.chmod(mode)
-        with contextlib.nullcontext() if trusted else pytest.raises(PermissionError, match="others may write to it"):
-            _compile.trust(os.lstat(file))
+        with (
+            contextlib.nullcontext()
+            if trusted
+            else pytest.raises(PermissionError, match="others may write to it")
+        ):
+            engine_cache.trust(os.lstat(file))
     (tmp_path / "link").symlink_to(file)
     with pytest.raises(PermissionError, match="symbolic link"):
-        _compile.trust(os.lstat(tmp_path / "link"))
-    somebody = max(os.geteuid(), os.stat(_compile.__file__).st_uid) + 1
+        engine_cache.trust(os.lstat(tmp_path / "link"))
+    somebody = max(os.geteuid(), os.stat(engine_cache.__file__).st_uid) + 1
     with pytest.raises(PermissionError, match=rf"another user \(uid {somebody}\)"):
-        _compile.trust(os.stat_result((0o100600, 0, 0, 1, somebody, 0, 0, 0, 0, 0)))
+        engine_cache.trust(os.stat_result((0o100600, 0, 0, 1, somebody, 0, 0, 0, 0, 0)))
 
 
 @posix
@@ -260,7 +296,7 @@ def test_a_shared_directory_beside_the_source_is_passed_over(tiny):
 
 
 def test_an_entry_under_another_name_is_not_used(tiny):
-    """Were the code for another processor to come under the name of this one's, it would not be run."""
+    """Code for another processor that came under the name of this one's would not be run."""
     cache = tiny.parent / "cache"
     other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
     run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other)
@@ -286,14 +322,18 @@ def test_a_disk_that_fills_up(tiny):
     """A limit to the size of files, which fails as a full disk does: in the middle of writing."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
     cache = tiny.parent / "cache"
-    assert_only_warned(start(tiny, limit + USE, NUMBA_CACHE_DIR=str(cache), PYTHONDONTWRITEBYTECODE="1"), cache)
+    assert_only_warned(
+        start(tiny, limit + USE, NUMBA_CACHE_DIR=str(cache), PYTHONDONTWRITEBYTECODE="1"), cache
+    )
 
 
 @root
 def test_a_full_disk(tiny):
     cache = tiny.parent / "cache"
     cache.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", cache], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", cache], capture_output=True, check=False
+    ).returncode:
         pytest.skip("may not mount")
     try:
         with contextlib.suppress(OSError), open(cache / "filler", "wb", buffering=0) as filler:
@@ -308,20 +348,26 @@ def test_a_full_disk(tiny):
 
 
 def as_user(uid, program):
-    """All of Numba is imported by root, since the interpreter itself may be where other users cannot go."""
+    """Numba is imported by root: the interpreter itself may be where other users cannot go."""
     warm_up = "import os, numba; numba.njit(lambda x: x)(1)\n"
     return f"{warm_up}os.setgroups([]); os.setgid({uid}); os.setuid({uid})\n{program}"
 
 
 @root
 def test_two_users(tiny):
-    """One install, one NUMBA_CACHE_DIR, as /tmp is: each user has, and finds again, an entry that the other cannot write."""
+    """One install, and one NUMBA_CACHE_DIR, as /tmp is.
+
+    Each user has, and finds again, an entry that the other cannot write.
+    """
     cache = tiny.parent / "cache"
     cache.mkdir()
     cache.chmod(0o1777)
     for hits in (0, 1):
         for uid in (54321, 54322):
-            assert output(start(tiny, as_user(uid, USE), NUMBA_CACHE_DIR=str(cache))) == (f"8 {hits}", "")
+            assert output(start(tiny, as_user(uid, USE), NUMBA_CACHE_DIR=str(cache))) == (
+                f"8 {hits}",
+                "",
+            )
     assert sorted(entry.stat().st_uid for entry in cached(cache)) == [54321, 54322]
 
 
@@ -335,7 +381,7 @@ def test_a_user_reads_what_the_owner_of_the_install_compiled(tiny):
 
 @root
 def test_a_user_without_a_home(tiny):
-    """One that the system does not know, as in a container: nothing is written into the current directory."""
+    """Unknown to the system, as in a container: nothing is written into the current directory."""
     tiny.parent.chmod(0o777)
     program = as_user(54321, "os.environ.pop('HOME')\n" + USE)
     printed, warned = output(start(tiny, program))

@@ -1,4 +1,4 @@
-"""The gradient is the derivative of the loss: central differences, for every parameter of every variant."""
+"""The gradient is the derivative of the loss: central differences, each parameter and variant."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,13 @@ def test_gradient_is_the_derivative_of_the_loss(problem, variant, bias):
 def test_the_derivative_of_relu_at_its_kink_is_zero():
     for variant in PROBLEMS["two_layer"].VARIANTS:
         gradient = PROBLEMS["two_layer"].gradient(
-            [[1.0, -1.0]], [0], np.ones((2, 3)), np.zeros(3), np.arange(6.0).reshape(3, 2), np.zeros(2), variant=variant
+            [[1.0, -1.0]],
+            [0],
+            np.ones((2, 3)),
+            np.zeros(3),
+            np.arange(6.0).reshape(3, 2),
+            np.zeros(2),
+            variant=variant,
         )
         assert not gradient.W1.any()
         assert not gradient.b1.any()

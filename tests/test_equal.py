@@ -12,13 +12,17 @@ from oracle import loss_and_gradient
 def assert_within(bounded, got, what):
     error = np.abs(got - bounded.value)
     assert np.shape(got) == np.shape(bounded.value), what
-    assert (error <= bounded.bound).all(), f"{what}: error {error.max()} is {np.max(error / bounded.bound):.3g} times its bound"
+    assert (error <= bounded.bound).all(), (
+        f"{what}: error {error.max()} is {np.max(error / bounded.bound):.3g} times its bound"
+    )
 
 
 def assert_equal_to_oracle(problem, variant, *batch, reg=0.0, sample_weight=None):
     module = PROBLEMS[problem]
     settings = {"reg": reg, "sample_weight": sample_weight, "variant": variant}
-    expected_loss, expected = loss_and_gradient(problem, *batch, reg=reg, sample_weight=sample_weight)
+    expected_loss, expected = loss_and_gradient(
+        problem, *batch, reg=reg, sample_weight=sample_weight
+    )
     loss, gradient = module.loss_and_gradient(*batch, **settings)
     assert isinstance(gradient, module.Gradient)
     assert isinstance(loss, float)
@@ -59,7 +63,13 @@ def test_settings(problem, variant, dtype, reg, weighted, bias):
         s = rng.uniform(0, 3, shape[0]).astype(dtype) if weighted else None
         if weighted:
             s[1::3] = 0
-        assert_equal_to_oracle(problem, variant, *(batch if bias else without_bias(problem, batch)), reg=reg, sample_weight=s)
+        assert_equal_to_oracle(
+            problem,
+            variant,
+            *(batch if bias else without_bias(problem, batch)),
+            reg=reg,
+            sample_weight=s,
+        )
 
 
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
@@ -76,17 +86,27 @@ def test_update_is_a_step_against_the_gradient(problem, variant):
 
 @pytest.mark.parametrize(
     "convert",
-    [lambda a: np.asarray(a).tolist(), lambda a: np.asarray(a).astype(int), lambda a: np.asarray(a).astype(">f8")],
+    [
+        lambda a: np.asarray(a).tolist(),
+        lambda a: np.asarray(a).astype(int),
+        lambda a: np.asarray(a).astype(">f8"),
+    ],
     ids=["lists", "integers", "byte_order"],
 )
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 def test_whatever_is_like_an_array(problem, variant, convert):
     X, y, *parameters = random_batch(problem, np.random.default_rng(4), (6, 3, 3, 4))
-    batch = [np.rint(3 * X), np.rint(y), *(np.rint(3 * p) if np.ndim(p) else 2.0 for p in map(np.asarray, parameters))]
+    batch = [
+        np.rint(3 * X),
+        np.rint(y),
+        *(np.rint(3 * p) if np.ndim(p) else 2.0 for p in map(np.asarray, parameters)),
+    ]
     if problem in ("softmax", "two_layer"):
         batch[1] = batch[1].astype(int)
     expected = PROBLEMS[problem].gradient(*batch, variant=variant)
-    got = PROBLEMS[problem].gradient(*[convert(part) if np.ndim(part) else part for part in batch], variant=variant)
+    got = PROBLEMS[problem].gradient(
+        *[convert(part) if np.ndim(part) else part for part in batch], variant=variant
+    )
     for one, other in zip(expected, got, strict=True):
         assert np.array_equal(one, other)
 
@@ -124,7 +144,14 @@ def test_scores_probabilities_and_predictions(problem):
 
 DEFAULTS = {"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None}
 DEFAULTS |= {"want_loss": True, "want_gradient": True}
-DEFAULTS |= {"start": None, "fit_bias": True, "learning_rate_decay": 1.0, "batch_size": None, "rng": 0, "max_iter": 10_000}
+DEFAULTS |= {
+    "start": None,
+    "fit_bias": True,
+    "learning_rate_decay": 1.0,
+    "batch_size": None,
+    "rng": 0,
+    "max_iter": 10_000,
+}
 DEFAULTS |= {"tol": 1e-5, "rtol": 0.0, "callback": None, "progress": False}
 
 
@@ -133,23 +160,45 @@ def test_defaults(problem):
     """Every function means the same by an argument that is left out."""
     module = PROBLEMS[problem]
     public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
-    parts = [getattr(module, f"{what}_{variant}") for what in ("loss", "gradient") for variant in ("loop", "tiled")]
-    for function in (*public, *parts, module.loss_and_gradient_tiled, *module.VARIANTS.values()):
-        for name, argument in inspect.signature(getattr(function, "py_func", function)).parameters.items():
+    public += [module.sums, module.average]
+    raw = [
+        getattr(module, f"{what}_{variant}")
+        for what in ("loss_and_gradient", "loss", "gradient")
+        for variant in ("loop", "numpy", "tiled")
+    ]
+    for function in (*public, *raw, *module.VARIANTS.values()):
+        signature = inspect.signature(getattr(function, "py_func", function))
+        for name, argument in signature.parameters.items():
             if argument.default is not argument.empty and name in DEFAULTS:
                 assert (name, argument.default) == (name, DEFAULTS[name]), function
 
 
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 def test_a_variant_by_itself(problem, variant):
-    """As the benchmark calls it, with less; and by the names that compiled code of one's own calls."""
-    module, (X, *rest) = PROBLEMS[problem], random_batch(problem, np.random.default_rng(6), (30, 3, 4, 2))
-    *batch, reg, s = module._accepted(X, *rest, 0.25, np.linspace(0, 1, 30))
-    expected, weighted = module.loss_and_gradient(*batch), module.loss_and_gradient(*batch, reg=reg, sample_weight=s)
-    answers = [(expected, module.VARIANTS[variant](*batch)), (weighted, module.VARIANTS[variant](*batch, reg, s))]
-    if variant in ("loop", "tiled") and not config.DISABLE_JIT:
-        both, loss, gradient = (getattr(module, f"{what}_{variant}") for what in ("loss_and_gradient", "loss", "gradient"))
-        answers += [(expected, both(*batch)), (weighted, (loss(*batch, reg, s), gradient(*batch, reg, s)))]
+    """As the benchmark calls it, with less; by the names that compiled code of one's own calls."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(6)
+    X, y, *parameters = batch = random_batch(problem, rng, (30, 3, 4, 2))
+    reg, s = 0.25, np.linspace(0, 1, 30)
+    expected = module.loss_and_gradient(*batch)
+    weighted = module.loss_and_gradient(*batch, reg=reg, sample_weight=s)
+    answers = []
+    for weights in (np.ones(30), s):
+        loss, weight, *gradient = module.VARIANTS[variant](X, y, weights, *parameters)
+        assert weight == pytest.approx(weights.sum(), rel=1e-14)
+        right = module.loss_and_gradient(*batch, sample_weight=weights)
+        answers.append((right, (loss / weight, [part / weight for part in gradient])))
+        loss, weight, gradient = module.sums(*batch, sample_weight=weights, variant=variant)
+        answers.append((right, (loss / weight, [part / weight for part in gradient])))
+    if variant == "numpy" or (variant != "python" and not config.DISABLE_JIT):
+        both, loss, gradient = (
+            getattr(module, f"{what}_{variant}")
+            for what in ("loss_and_gradient", "loss", "gradient")
+        )
+        answers += [
+            (expected, both(*batch)),
+            (weighted, both(*batch, reg, s)),
+            (weighted, (loss(*batch, reg, s), gradient(*batch, reg, s))),
+        ]
     for wanted, answer in answers:
         assert answer[0] == pytest.approx(wanted[0], rel=1e-12)
         for got, part in zip(answer[1], wanted[1], strict=True):

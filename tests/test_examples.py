@@ -1,4 +1,4 @@
-"""The classics run, draw, and end where independent references say: normal equations, scikit-learn, autodiff."""
+"""The classics run, draw, and end where normal equations, scikit-learn and autodiff say."""
 
 import importlib
 import subprocess
@@ -52,7 +52,10 @@ def test_a_picture_is_drawn(name, results):
 def test_a_script_runs_from_anywhere(tmp_path):
     command = [sys.executable, EXAMPLES / "squared_features.py"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
-    assert "learning_rate=0.1 is too large. The largest that is safe on this data is 0.009187" in done.stdout
+    assert (
+        "learning_rate=0.1 is too large. The largest that is safe on this data is 0.009187"
+        in done.stdout
+    )
     assert (tmp_path / "squared_features.png").exists()
 
 
@@ -72,8 +75,11 @@ def test_softmax_spiral(results):
     from softmax_spiral import spiral
 
     found, (X, y) = results("softmax_spiral")[0], spiral()
-    losses, W, b = notes_loop(X, y, 0.01 * np.random.default_rng(0).normal(size=(2, 3)), np.zeros(3), 200)
-    # The step 1 is below 2 / curvature here, so errors do not grow: 200 of them, of a sum of 300 terms.
+    losses, W, b = notes_loop(
+        X, y, 0.01 * np.random.default_rng(0).normal(size=(2, 3)), np.zeros(3), 200
+    )
+    # The step 1 is below 2 / curvature here, so errors do not grow: 200 of them, each of a sum of
+    # 300 terms.
     assert np.linalg.eigvalsh(np.cov(X.T, bias=True) + 1)[-1] < 4
     tolerance = 200 * 300 * np.finfo(float).eps
     np.testing.assert_allclose(found["losses"], losses, rtol=0, atol=tolerance)
@@ -101,7 +107,9 @@ def test_two_layer_spiral(results):
     parameters = list(found["parameters"])
     value, gradient = two_layer.loss_and_gradient(X, y, *parameters, reg=1e-3)
     assert value == pytest.approx(loss(parameters), rel=1e-13)
-    assert value == pytest.approx(found["losses"][-1], rel=1e-2)  # one step on; a rate of 1 still swings a little
+    assert value == pytest.approx(
+        found["losses"][-1], rel=1e-2
+    )  # one step on; a rate of 1 still swings a little
     for ours, theirs in zip(gradient, autograd.grad(loss)(parameters), strict=True):
         # Sums of 300 terms of at most |x h w| < 30 each.
         np.testing.assert_allclose(ours, theirs, rtol=0, atol=300 * 30 * np.finfo(float).eps)
@@ -113,16 +121,23 @@ def test_logistic_descent(results):
     found, (X, y) = results("logistic_descent")[0], data()
     for reg in (0.0, 10.0):
         w = found[reg]["w"]
-        peer = LogisticRegression(C=1 / (reg * len(y)) if reg else np.inf, fit_intercept=False, tol=1e-10, max_iter=1000)
+        peer = LogisticRegression(
+            C=1 / (reg * len(y)) if reg else np.inf, fit_intercept=False, tol=1e-10, max_iter=1000
+        )
         theirs = peer.fit(X, y).coef_[0]
         p = 1 / (1 + np.exp(-X @ w))
         smallest = np.linalg.eigvalsh(X.T @ (X * (p * (1 - p))[:, None]) / len(y))[0] + reg
-        # The last step was at most 1e-5, so the gradient 1e-4, and the curvature is smallest or more: half of it, further off.
+        # The last step was at most 1e-5, so the gradient 1e-4, and the curvature is smallest or
+        # more: half of it, further off.
         assert np.linalg.norm(w - theirs) <= 1e-4 / (smallest / 2)
         pairs = (X[y == 1] @ w)[:, None] - (X[y == -1] @ w)[None, :]
-        assert found[reg]["auc"] == pytest.approx(np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=1e-12)
+        assert found[reg]["auc"] == pytest.approx(
+            np.mean(pairs > 0) + np.mean(pairs == 0) / 2, abs=1e-12
+        )
         assert 1 < found[reg]["n_iter"] < 10_000
-    np.testing.assert_allclose(found["wrong"], -0.1 * logistic.gradient(X, y, np.zeros(2)).w, rtol=1e-15)
+    np.testing.assert_allclose(
+        found["wrong"], -0.1 * logistic.gradient(X, y, np.zeros(2)).w, rtol=1e-15
+    )
 
 
 def test_squared_features(results):
@@ -146,11 +161,15 @@ def test_airfoil(results):
     found, (X, y) = results("airfoil")[0], data()
     want = LinearRegression().fit(X, y)
     H = X.T @ X / len(y)
-    np.testing.assert_allclose(found["fit"].w, want.coef_, rtol=0, atol=1e-10 / 0.5 / np.linalg.eigvalsh(H)[0] + 1e-12)
+    np.testing.assert_allclose(
+        found["fit"].w, want.coef_, rtol=0, atol=1e-10 / 0.5 / np.linalg.eigvalsh(H)[0] + 1e-12
+    )
     np.testing.assert_allclose(found["climbed"], found["fit"].w, rtol=0, atol=1e-12)
     assert round(found["r_squared"], 4) == 0.5157 == round(want.score(X, y), 4)
     residual = y - want.predict(X)
-    assert found["log_likelihood"] == pytest.approx(norm.logpdf(residual, scale=residual.std()).sum(), rel=1e-9)
+    assert found["log_likelihood"] == pytest.approx(
+        norm.logpdf(residual, scale=residual.std()).sum(), rel=1e-9
+    )
     assert found["fit"].losses[0] == pytest.approx(0.5, rel=1e-12)
 
 
@@ -160,13 +179,17 @@ def test_softmax_naive(results):
 
     def loss(W):
         z = W @ X
-        return (anp.log(anp.exp(z).sum(axis=0)) - z[y, np.arange(len(y))]).mean() + 0.5e-3 * (W * W).sum()
+        return (anp.log(anp.exp(z).sum(axis=0)) - z[y, np.arange(len(y))]).mean() + 0.5e-3 * (
+            W * W
+        ).sum()
 
     assert found["loss"] == pytest.approx(loss(found["W"]), rel=1e-12)
     assert found["loss"] == pytest.approx(np.log(10), abs=0.01)
     # An average of 1797 terms of at most 1, of which the largest is 0.03 or more.
     assert np.abs(found["dW"]).max() > 0.03
-    np.testing.assert_allclose(found["dW"], autograd.grad(loss)(found["W"]), rtol=0, atol=1797 * np.finfo(float).eps)
+    np.testing.assert_allclose(
+        found["dW"], autograd.grad(loss)(found["W"]), rtol=0, atol=1797 * np.finfo(float).eps
+    )
     assert set(found["worst"]) == {"python", "numpy", "loop", "tiled"}
     assert max(found["worst"].values()) <= 1797 * np.finfo(float).eps / 0.03
     assert found["accuracy"] > 0.95
@@ -174,7 +197,8 @@ def test_softmax_naive(results):
 
 def test_divide_by_n(results):
     found = results("divide_by_n")[0]
-    # Bisection ends within 20.7 / 2²⁰ of the logarithm; just above the bound 2000 steps are too few to tell.
+    # Bisection ends within 20.7 / 2²⁰ of the logarithm; just above the bound 2000 steps are too
+    # few to tell.
     np.testing.assert_allclose(found["mean"], found["bound"], rtol=5e-3)
     np.testing.assert_allclose(found["sum"] * found["sizes"], found["mean"], rtol=5e-3)
 
@@ -188,6 +212,7 @@ def test_lbfgs(results):
         for parameters in (a, b):
             gradient = A.T @ (-y / (1 + np.exp(y * (A @ parameters)))) / len(y) + reg * parameters
             assert np.abs(gradient).max() <= 1e-6, name
-        # Both gradients are at most 1e-6 in each component; half the curvature at one end bounds that between them.
+        # Both gradients are at most 1e-6 in each component; half the curvature at one end bounds
+        # that between them.
         smallest = np.linalg.eigvalsh(A.T @ (A * (p * (1 - p))[:, None]) / len(y) + np.diag(reg))[0]
         assert np.linalg.norm(a - b) <= 2e-6 * np.sqrt(A.shape[1]) / (smallest / 2)

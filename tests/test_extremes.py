@@ -50,9 +50,13 @@ class TestSoftmax:
 @pytest.mark.parametrize("y", [-1, 1])
 def test_logistic(variant, dtype, size, y):
     X = np.ones((1, 1), dtype)
-    loss, (dw, db) = logistic.loss_and_gradient(X, [y], np.array([y * size], dtype), 0.0, variant=variant)
+    loss, (dw, db) = logistic.loss_and_gradient(
+        X, [y], np.array([y * size], dtype), 0.0, variant=variant
+    )
     assert (loss, dw[0], db) == (0, 0, 0)
-    loss, (dw, db) = logistic.loss_and_gradient(X, [y], np.array([-y * size], dtype), 0.0, variant=variant)
+    loss, (dw, db) = logistic.loss_and_gradient(
+        X, [y], np.array([-y * size], dtype), 0.0, variant=variant
+    )
     assert loss == pytest.approx(size, rel=1e-6)
     assert (dw[0], db) == (-y, -y)
 
@@ -77,7 +81,9 @@ def test_probabilities_of_extreme_scores():
     assert softmax.probabilities([[1.0]], [[-1e20, 1e20, 0.0]]).tolist() == [[0, 1, 0]]
     assert logistic.probabilities([[1.0], [-1.0]], [1e20]).tolist() == [1, 0]
     assert logistic.probabilities([[1.0]], [-800.0]).tolist() == [0]
-    assert two_layer.probabilities([[1.0]], [[1.0]], [0.0], [[1e20, -1e20]], [0.0, 0.0]).tolist() == [[1, 0]]
+    assert two_layer.probabilities(
+        [[1.0]], [[1.0]], [0.0], [[1e20, -1e20]], [0.0, 0.0]
+    ).tolist() == [[1, 0]]
 
 
 @pytest.mark.parametrize("second_half", [1, -1], ids=["sum overflows", "part of the sum overflows"])
@@ -85,13 +91,20 @@ def test_probabilities_of_extreme_scores():
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 def test_an_overflowing_score(problem, variant, dtype, sign, second_half):
-    """Is refused unless it is summed without: it would look like a sure answer, or like a unit that is off."""
+    """Is refused unless it is summed without: it would look like a sure answer, or a dead unit."""
     D = 256  # each place of a vector sums several
-    X, high = np.repeat([1, second_half], D // 2)[None].astype(dtype), np.full((D, 1), sign * 0.9 * np.finfo(dtype).max, dtype)
+    X, high = (
+        np.repeat([1, second_half], D // 2)[None].astype(dtype),
+        np.full((D, 1), sign * 0.9 * np.finfo(dtype).max, dtype),
+    )
     one, zero = np.ones((1, 1), dtype), np.zeros(D, dtype)
     two_scores = np.hstack([zero[:, None], high])
     calls = {
-        "softmax": [(X, [y], W, b) for W in (two_scores, two_scores[:, ::-1]) for y, b in ((0, zero[:2]), (1, None))],
+        "softmax": [
+            (X, [y], W, b)
+            for W in (two_scores, two_scores[:, ::-1])
+            for y, b in ((0, zero[:2]), (1, None))
+        ],
         "logistic": [(X, [1], high[:, 0], 0.0), (X, [-1], high[:, 0], 0.0)],
         "linear": [(X, [0.0], high[:, 0], 0.0)],
         "two_layer": [
@@ -109,6 +122,8 @@ def test_an_overflowing_score(problem, variant, dtype, sign, second_half):
             except FloatingPointError:
                 refused += 1
                 continue
-            for got, part in zip(np.atleast_1d(answer) if function is module.loss else answer, right, strict=False):
+            for got, part in zip(
+                np.atleast_1d(answer) if function is module.loss else answer, right, strict=False
+            ):
                 assert np.allclose(got, part.value.astype(float), rtol=1e-6)
     assert refused or second_half < 0 or dtype == "float32"

@@ -12,10 +12,12 @@ from test_equal import assert_equal_to_oracle
 assert numba.config.DISABLE_JIT
 for problem, module in PROBLEMS.items():
     assert not hasattr(module.loss_and_gradient_loop, "py_func")
+    assert not hasattr(module.sums_loop, "py_func")
     for shape in (1, 1, 2, 1), (9, 4, 3, 5):
         batch = random_batch(problem, np.random.default_rng(0), shape)
+        settings = {"reg": 0.1, "sample_weight": np.arange(1.0, shape[0] + 1)}
         for variant in module.VARIANTS:
-            assert_equal_to_oracle(problem, variant, *batch, reg=0.1, sample_weight=np.arange(1.0, shape[0] + 1))
+            assert_equal_to_oracle(problem, variant, *batch, **settings)
 print("agreed")
 """
 
@@ -26,5 +28,11 @@ def test_without_the_compiler():
         "NUMBA_DISABLE_JIT": "1",
         "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
     }
-    done = subprocess.run([sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.stdout.strip() == "agreed", done.stderr

@@ -21,7 +21,9 @@ def test_scikit_learn(problem):
     else:
         base = _loss.HalfBinomialLoss() if problem == "logistic" else _loss.HalfSquaredError()
     target = ((y + 1) / 2 if problem == "logistic" else y).astype(np.float64)
-    coefficients = np.asfortranarray(np.vstack([W, b]).T) if problem == "softmax" else np.append(W, b)
+    coefficients = (
+        np.asfortranarray(np.vstack([W, b]).T) if problem == "softmax" else np.append(W, b)
+    )
     loss, gradient = LinearModelLoss(base, fit_intercept=True).loss_gradient(
         coefficients, X, target, sample_weight=s, l2_reg_strength=0.3
     )
@@ -61,5 +63,7 @@ def test_automatic_differentiation(library):
     expected = library(*batch)
     bounds = loss_and_gradient("two_layer", *batch)[1]
     for variant in PROBLEMS["two_layer"].VARIANTS:
-        for got, want, bounded in zip(PROBLEMS["two_layer"].gradient(*batch, variant=variant), expected, bounds, strict=True):
+        for got, want, bounded in zip(
+            PROBLEMS["two_layer"].gradient(*batch, variant=variant), expected, bounds, strict=True
+        ):
             assert (np.abs(got - want) <= 2 * bounded.bound).all()

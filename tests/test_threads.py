@@ -1,4 +1,7 @@
-"""The same bits for any number of threads, from any number of callers, in a child too; and no thread before there is work."""
+"""The same bits for any number of threads, from any number of callers, in a child process too.
+
+The pool by itself, with a small kernel, is tested in test_engine_pool.py.
+"""
 
 import concurrent.futures
 import multiprocessing
@@ -12,7 +15,9 @@ import pytest
 from cases import DTYPES, PROBLEMS, random_batch
 
 import kernels
-from kernels import _threads, softmax
+from kernels import softmax
+from kernels.engine.pool import DONE, POOL, Job, Role
+from kernels.engine.reduce import Goal
 
 
 @pytest.fixture
@@ -28,7 +33,10 @@ def bits(result):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_same_bits_for_any_number_of_threads(problem, dtype):
-    module, batch = PROBLEMS[problem], random_batch(problem, np.random.default_rng(2), (40_003, 7, 5, 6), dtype)
+    module, batch = (
+        PROBLEMS[problem],
+        random_batch(problem, np.random.default_rng(2), (40_003, 7, 5, 6), dtype),
+    )
     for X in (batch[0], np.asfortranarray(batch[0])):
         one = bits(module.loss_and_gradient(X, *batch[1:], reg=0.1, threads=1))
         for threads in (2, 3, 4, 8, 16, None):
@@ -36,19 +44,30 @@ def test_same_bits_for_any_number_of_threads(problem, dtype):
 
 
 def test_large_weights_while_other_threads_allocate():
-    """Their transpose is memory of the kernel's own, which must live as long as its address is in use."""
+    """The kernel allocates their transpose, which must live as long as its address is in use."""
     rng = np.random.default_rng(3)
-    X, y, W = rng.normal(size=(400, 1000)), rng.integers(0, 100, 400), rng.normal(size=(1000, 100)) / 30
+    X, y, W = (
+        rng.normal(size=(400, 1000)),
+        rng.integers(0, 100, 400),
+        rng.normal(size=(1000, 100)) / 30,
+    )
     want = softmax.gradient(X, y, W, variant="numpy").W
     for _ in range(20):
-        np.testing.assert_allclose(softmax.gradient(X, y, W, threads=2).W, want, rtol=0, atol=1e-13 * np.abs(want).max() * 100)
+        np.testing.assert_allclose(
+            softmax.gradient(X, y, W, threads=2).W,
+            want,
+            rtol=0,
+            atol=1e-13 * np.abs(want).max() * 100,
+        )
 
 
 @pytest.fixture
 def woken(monkeypatch):
     """How many helpers each call woke."""
-    numbers, wake = [], _threads._wake
-    monkeypatch.setattr(_threads, "_wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job))
+    numbers, wake = [], POOL.wake
+    monkeypatch.setattr(
+        POOL, "wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job)
+    )
     return numbers
 
 
@@ -63,61 +82,59 @@ def test_the_work_is_shared(batch, woken):
 
 
 def test_a_helper_takes_chunks(batch):
-    """The lead alone would give the right answer too: here it takes none."""
-    kernel, shared, done = softmax._kernel[8], None, threading.Event()
+    """The leader alone would give the right answer too: here it takes none."""
+    kernel, finished = softmax.PROBLEM.variants.kernel[8], threading.Event()
     X, y, W, b = batch
     dW, db = np.empty(W.shape), np.empty(b.shape)
-    call = X, y, W, b, np.empty(0), 0.0, dW, db, True, True
-    shared = np.empty((64, W.size + 1000)), np.empty((64, 3)), np.zeros(16, np.int64), _threads._calls
-    _threads._wake(1, (lambda *arguments: (kernel(*arguments), done.set()), (*call, *shared, _threads.HELP), [], -1))
-    assert done.wait(30)
-    chunks = shared[2][_threads.DONE]
+    data = X, y, np.empty(0), np.empty(0, np.int64)
+    call = data, (W, b), (dW, db), (0.0, 0.0), (True, int(Goal.GRADIENT))
+    counters = np.zeros(2 * DONE, np.int64)
+    shared = np.empty((64, W.size + 1000)), np.empty((64, 3)), counters, POOL.call_epoch
+
+    def help_with(*arguments):
+        kernel(*arguments)
+        finished.set()
+
+    POOL.wake(1, Job(help_with, (*call, shared, Role.WORKER.value), [], -1))
+    assert finished.wait(30)
+    chunks = counters[DONE]
     assert chunks > 1
     kept = shared[0][:chunks], shared[1][:chunks], *shared[2:]
-    loss, bad, _ = kernel(*call, *kept, _threads.FINISH)
+    loss, weight, invalid, done = kernel(*call, kept, Role.REDUCE.value)
     want, gradient = softmax.loss_and_gradient(*batch, threads=1)
-    assert (loss, bad) == (want, 0)
+    assert (loss, weight, invalid, done) == (want, len(X), 0, True)
     assert dW.tobytes() == gradient.W.tobytes()
+    assert db.tobytes() == gradient.b.tobytes()
 
 
 def test_a_helper_that_is_late_is_waited_for(batch, monkeypatch):
-    """A lead that looked for a moment in vain sleeps until the chunk is done."""
+    """A leader that has spun for a moment in vain sleeps until the chunk is done."""
     want = bits(softmax.loss_and_gradient(*batch, threads=1))
-    kernel = softmax._kernel[8]
+    kernel = softmax.PROBLEM.variants.kernel[8]
 
     def late(*arguments):
-        if arguments[-1] == _threads.LEAD:
-            kernel(*arguments[:-1], _threads.HELP)
-            arguments[-3][_threads.DONE] -= 1  # one more is under way
-            threading.Timer(0.05, lambda: arguments[-3].__setitem__(_threads.DONE, arguments[-3][_threads.DONE] + 1)).start()
-            return 0.0, 0.0, False
-        return kernel(*arguments)
+        if arguments[-1] != Role.LEADER:
+            return kernel(*arguments)
+        kernel(*arguments[:-1], Role.WORKER.value)
+        counters = arguments[-2][2]
+        counters[DONE] -= 1  # one more is under way
+        threading.Timer(0.05, lambda: counters.__setitem__(DONE, counters[DONE] + 1)).start()
+        return 0.0, 0.0, 0.0, False
 
-    monkeypatch.setitem(softmax._kernel, 8, late)
+    monkeypatch.setitem(softmax.PROBLEM.variants.kernel, 8, late)
     assert bits(softmax.loss_and_gradient(*batch, threads=2)) == want
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or _threads.cpus() < 2, reason="nothing to choose from")
-def test_a_helper_stays_off_the_callers_cpu(batch):
-    softmax.gradient(*batch, threads=2)
-    helpers = [thread.native_id for thread in threading.enumerate() if thread.name.startswith("kernels-")]
-    for cpu in sorted(os.sched_getaffinity(0))[:2]:
-        done = threading.Event()
-        _threads._jobs.put((done.set, (), [], cpu))
-        assert done.wait(30)
-        assert os.sched_getaffinity(0) - {cpu} in [os.sched_getaffinity(helper) for helper in helpers]
-
-
 def test_an_error_in_a_helper_is_raised_by_the_call(batch, monkeypatch):
-    kernel = softmax._kernel[8]
+    kernel = softmax.PROBLEM.variants.kernel[8]
 
     def failing(*arguments):
-        if arguments[-1] == _threads.HELP:
+        if arguments[-1] == Role.WORKER:
             raise MemoryError("no room")
-        return (0.0, 0.0, False) if arguments[-1] == _threads.LEAD else kernel(*arguments)
+        return (0.0, 0.0, 0.0, False) if arguments[-1] == Role.LEADER else kernel(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setitem(softmax._kernel, 8, failing)
+        patch.setitem(softmax.PROBLEM.variants.kernel, 8, failing)
         with pytest.raises(MemoryError, match="no room"):
             softmax.gradient(*batch, threads=2)
     softmax.gradient(*batch, threads=2)  # and the helper lives on
@@ -140,20 +157,14 @@ def test_set_threads_and_the_environment(batch, monkeypatch, woken):
 
 
 @pytest.mark.parametrize(
-    ("threads", "error"), [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)]
+    ("threads", "error"),
+    [(0, ValueError), (-1, ValueError), (1.5, TypeError), ("2", TypeError), (True, TypeError)],
 )
 def test_refused_numbers_of_threads(batch, threads, error):
     with pytest.raises(error, match="threads"):
         softmax.gradient(*batch, threads=threads)
     with pytest.raises(error, match="threads"):
         kernels.set_threads(threads)
-
-
-@pytest.mark.parametrize(("told", "cpus"), [(8, 8), (None, 1)])
-def test_cpus_where_a_process_is_not_told_its_own(monkeypatch, told, cpus):
-    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
-    monkeypatch.setattr(os, "cpu_count", lambda: told)
-    assert _threads.cpus() == cpus
 
 
 def test_eight_callers_at_once(batch):
@@ -174,7 +185,9 @@ def test_after_fork(batch):
     want = bits(softmax.loss_and_gradient(*batch, threads=4))  # the threads exist now
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send(bits(softmax.loss_and_gradient(*batch, threads=4))))
+    child = context.Process(
+        target=lambda: sender.send(bits(softmax.loss_and_gradient(*batch, threads=4)))
+    )
     child.start()
     assert receiver.poll(30), "the child hangs"
     assert receiver.recv() == want
@@ -196,7 +209,11 @@ print(softmax.loss_and_gradient(X, y, np.ones((7, 5)), np.zeros(5), threads=4)[1
 def test_workqueue_layer_and_no_thread_at_import():
     runs = [
         subprocess.run(
-            [sys.executable, "-c", PROGRAM], env={**os.environ, **layer}, capture_output=True, text=True, check=True
+            [sys.executable, "-c", PROGRAM],
+            env={**os.environ, **layer},
+            capture_output=True,
+            text=True,
+            check=True,
         ).stdout
         for layer in ({}, {"NUMBA_THREADING_LAYER": "workqueue"})
     ]
@@ -205,17 +222,19 @@ def test_workqueue_layer_and_no_thread_at_import():
 
 MEMORY = """
 import numpy as np
-from kernels import _threads, softmax
+from kernels import softmax
+from kernels.engine.pool import POOL, spin_for_next_call
 N, D, K = {shape}
 X, y = np.ones((N, {step} * D))[:, ::{step}], np.zeros(N, np.int64)
 W, b = np.zeros((D, K)), np.zeros(K)
 
 def high_water():
-    return int(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
+    lines = open("/proc/self/status")
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
 
 # compile or load first
 softmax.gradient(np.ones((20_000, 10)), np.zeros(20_000, np.int64), np.zeros((10, 9)), np.zeros(9))
-_threads.look_out(_threads._calls, -1)
+spin_for_next_call(POOL.call_epoch, -1)
 open("/proc/self/clear_refs", "w").write("5")  # sets the mark to what is in use
 before = high_water()
 softmax.gradient(X, y, W, b)
@@ -235,11 +254,17 @@ print(high_water() - before)
     ],
 )
 def test_memory_does_not_grow_with_n(shape, step):
-    """At most 16 MiB beyond inputs and outputs, whatever N: the scores exist a tile at a time. What W's size asks for
-    is a copy of it for each of two threads, a sum and the tile's scores, its features or the rows rounded up to 16."""
+    """At most 16 MiB beyond inputs and outputs, whatever N: the scores exist a tile at a time.
+
+    What W's size asks for is a copy of it for each of two threads, a sum, and the tile's scores,
+    its features or the rows rounded up to 16.
+    """
     _, D, K = shape
     of_weights = 8 * K * max(16, D)
     peak = subprocess.run(
-        [sys.executable, "-c", MEMORY.format(shape=shape, step=step)], capture_output=True, text=True, check=True
+        [sys.executable, "-c", MEMORY.format(shape=shape, step=step)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     assert int(peak) * 1024 <= max(2**24, 5 * of_weights)

@@ -1,7 +1,9 @@
-"""Whatever is passed: the oracle's answer, or an error that names the argument; never a crash, and nothing passed is changed.
+"""Whatever is passed: the oracle's answer, or an error that names the argument.
 
-Each argument is put into a form, chosen by hypothesis: one that holds the same numbers, which must be answered, or one
-that must be refused. Which of the two it is does not depend on the library.
+Never a crash, and nothing passed is changed.
+
+Each argument is put into a form, chosen by hypothesis: one that holds the same numbers, which must
+be answered, or one that must be refused. Which of the two it is does not depend on the library.
 """
 
 import array
@@ -18,8 +20,6 @@ from hypothesis import strategies as st
 from numba.core import config
 from oracle import loss_and_gradient
 from test_equal import assert_within
-
-from kernels import _check
 
 # ---- forms that must be answered: f(values) -> what is passed, and the numbers that it holds ----
 
@@ -39,7 +39,11 @@ def converted(change):
 def whole(dtype):
     """As many of the numbers as the integer type can hold."""
     limits = np.iinfo(dtype)
-    return converted(lambda a: np.clip(np.rint(3 * a), max(limits.min, -(2**40)), min(limits.max, 2**40)).astype(dtype))
+    return converted(
+        lambda a: np.clip(np.rint(3 * a), max(limits.min, -(2**40)), min(limits.max, 2**40)).astype(
+            dtype
+        )
+    )
 
 
 def unaligned(a):
@@ -117,14 +121,23 @@ REALS = SAME | {
     "float32": converted(lambda a: a.astype(np.float32)),
     "float64": converted(lambda a: a.astype(np.float64)),
     "bool": converted(lambda a: a > 0),
-    **{name: whole(name) for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")},
+    **{
+        name: whole(name)
+        for name in ("int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64")
+    },
 }
 LABELS = SAME | {
-    **{name: same(lambda a, name=name: a.astype(name)) for name in ("int8", "int16", "int32", "int64")},
+    **{
+        name: same(lambda a, name=name: a.astype(name))
+        for name in ("int8", "int16", "int32", "int64")
+    },
     **{name: same(lambda a, name=name: a.astype(name)) for name in ("float32", "float64")},
     "array.array": same(lambda a: array.array("q", a.tolist())),
 }
-CLASSES = LABELS | {name: same(lambda a, name=name: a.astype(name)) for name in ("uint8", "uint16", "uint32", "uint64")}
+CLASSES = LABELS | {
+    name: same(lambda a, name=name: a.astype(name))
+    for name in ("uint8", "uint16", "uint32", "uint64")
+}
 NUMBER = {
     "float": lambda b: (float(b), b),
     "float32": lambda b: (np.float32(b), np.float32(b)),
@@ -206,7 +219,11 @@ WRONG_LABELS = WRONG | {
     "nearly 1": label(np.nextafter(1, 2), float),
 }
 WRONG_CLASSES = WRONG_LABELS | {"-1": label(-1, int)}
-WRONG_SIGNS = WRONG_LABELS | {"0": label(0, int), "255": label(255, np.uint8), "False": lambda y, _: np.zeros(len(y), bool)}
+WRONG_SIGNS = WRONG_LABELS | {
+    "0": label(0, int),
+    "255": label(255, np.uint8),
+    "False": lambda y, _: np.zeros(len(y), bool),
+}
 WRONG_NUMBER = {
     name: lambda _, __, value=value: value
     for name, value in {
@@ -234,6 +251,9 @@ RIGHT_SETTINGS = {
 }
 
 
+FUNCTIONS = ["loss_and_gradient", "loss", "gradient", "update"]
+
+
 def forms(problem, name):
     """What is right for an argument, and what is wrong."""
     if name == "y":
@@ -250,8 +270,10 @@ def forms(problem, name):
 
 @st.composite
 def calls(draw, problem, variants):
-    """Keyword arguments, the numbers they hold, the names of those that must be refused, and the forms for a person to read."""
-    sizes = draw(st.tuples(st.integers(1, 20), st.integers(1, 9), st.integers(2, 5), st.integers(1, 5)))
+    """Keyword arguments, the numbers they hold, the names of those to refuse, the forms to read."""
+    sizes = draw(
+        st.tuples(st.integers(1, 20), st.integers(1, 9), st.integers(2, 5), st.integers(1, 5))
+    )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
     names = ["X", "y", *PROBLEMS[problem].Gradient._fields]
     values = dict(zip(names, random_batch(problem, rng, sizes), strict=True))
@@ -260,7 +282,11 @@ def calls(draw, problem, variants):
         del values["b"]
     if draw(st.booleans()):
         values["sample_weight"] = rng.uniform(0.5, 2, len(values["y"]))
-    wrong = set(draw(st.lists(st.sampled_from(sorted(values)), max_size=2))) if draw(st.booleans()) else set()
+    wrong = (
+        set(draw(st.lists(st.sampled_from(sorted(values)), max_size=2)))
+        if draw(st.booleans())
+        else set()
+    )
     passed, chosen = {}, {}
     for name in values:
         right, refused = forms(problem, name)
@@ -270,7 +296,10 @@ def calls(draw, problem, variants):
         if name in wrong:
             passed[name] = refused[chosen[name]](values[name], rng)
         else:
-            if name == "sample_weight" and chosen[name] in ("bool", "int8"):  # which could make all of them 0
+            if name == "sample_weight" and chosen[name] in (
+                "bool",
+                "int8",
+            ):  # which could make all of them 0
                 chosen[name] = "uint8"
             passed[name], values[name] = right[chosen[name]](values[name])
     for name in ("reg", "threads"):
@@ -291,7 +320,12 @@ def memory(value):
         while isinstance(base.base, np.ndarray):
             base = base.base
         described = value.shape, value.strides, value.dtype.str, value.flags.writeable
-        return described, value.__array_interface__["data"][0], base.tobytes(), np.asarray(value).tobytes()
+        return (
+            described,
+            value.__array_interface__["data"][0],
+            base.tobytes(),
+            np.asarray(value).tobytes(),
+        )
     if isinstance(value, memoryview):
         return value.tobytes()
     if isinstance(value, Wrapped):
@@ -316,7 +350,9 @@ def check(problem, call, what="loss_and_gradient"):
     else:
         assert type(refusal).__module__ == "builtins", "an error of Numba"
         assert wrong, f"{refusal} {chosen}"
-        assert any(re.search(rf"\b{name}\b", str(refusal)) for name in wrong), f"{refusal!r} does not name {wrong} {chosen}"
+        assert any(re.search(rf"\b{name}\b", str(refusal)) for name in wrong), (
+            f"{refusal!r} does not name {wrong} {chosen}"
+        )
     assert {name: memory(value) for name, value in passed.items()} == before, "an input was changed"
 
 
@@ -325,18 +361,26 @@ def assert_right(problem, values, result):
     parameters = PROBLEMS[problem].Gradient._fields
     batch = [np.asarray(values["X"]).astype(real)]
     batch.append(np.asarray(values["y"]).astype(real if problem == "linear" else np.int64))
-    batch += [np.asarray(values[name]).astype(real) if name in values else None for name in parameters]
+    batch += [
+        np.asarray(values[name]).astype(real) if name in values else None for name in parameters
+    ]
     weights = values.get("sample_weight")
     weights = None if weights is None else np.asarray(weights).astype(real)
-    expected_loss, expected = loss_and_gradient(problem, *batch, reg=float(values.get("reg", 0)), sample_weight=weights)
+    expected_loss, expected = loss_and_gradient(
+        problem, *batch, reg=float(values.get("reg", 0)), sample_weight=weights
+    )
     loss, gradient = result
     assert_within(expected_loss, loss, "loss")
-    for bounded, part in zip(expected, [part for part in gradient if part is not None], strict=True):
+    for bounded, part in zip(
+        expected, [part for part in gradient if part is not None], strict=True
+    ):
         assert_within(bounded, part, "gradient")
 
 
 def search(problem, variants, examples):
-    @settings(max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(
+        max_examples=examples, deadline=None, database=None, suppress_health_check=list(HealthCheck)
+    )
     @given(calls(problem, variants))
     def test(call):
         check(problem, call)
@@ -357,53 +401,92 @@ def test_ten_thousand_arguments(problem):
 
 
 @pytest.mark.skipif(config.DISABLE_JIT, reason="the kernels that count what is wrong are compiled")
+@pytest.mark.parametrize("what", [*FUNCTIONS, "sums"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_what_needs_no_conversion_is_not_asked_first(problem, dtype, monkeypatch):
-    """It would cost a small batch several times the arithmetic; nor is the rest sent to a kernel as it came."""
-    asked = []
-    careful = _check.guarded
-    monkeypatch.setattr(_check, "guarded", lambda *batch: asked.append(batch) or careful(*batch))
+def test_what_needs_no_conversion_is_not_validated_first(problem, dtype, what, monkeypatch):
+    """It would cost a small batch several times the arithmetic.
+
+    Nor is the rest sent to a kernel as it came.
+    """
+    asked, module = [], PROBLEMS[problem]
+    variants = module.PROBLEM.variants
+    careful = variants.validated
+    monkeypatch.setattr(
+        variants, "validated", lambda *call: asked.append(call) or careful(*call), raising=True
+    )
+
+    def call(batch, variant="tiled", threads=None):
+        *batch, reg, s = batch
+        settings = {"sample_weight": s, "variant": variant, "threads": threads}
+        settings |= {} if what == "sums" else {"reg": reg}
+        settings |= {"learning_rate": 0.1} if what == "update" else {}
+        getattr(module, what)(*batch, **settings)
+
     X, y, *parameters = random_batch(problem, np.random.default_rng(23), (40, 3, 4, 2), dtype)
     plain = X, y, *parameters, 0, None
-    s, last = np.ones(len(X), dtype), len(parameters) + 1
-    others = [(X, y.astype(np.int8), *parameters, 0.5, s), (np.asfortranarray(X), y, *parameters, 0.5, s)]
+    s, last = np.ones(len(X), dtype), len(parameters) + 2
+    others = [
+        (X, y.astype(np.int8), *parameters, 0.5, s),
+        (np.asfortranarray(X), y, *parameters, 0.5, s),
+        (every_other(X), y, *parameters, 0.5, s),
+    ]
     if problem != "two_layer":
         others.append((X, y, *parameters[:-1], None, 0.0, None))
     for batch in [plain, *others]:
         for threads in (None, 1, 2):
-            PROBLEMS[problem]._answer("tiled", threads, batch, True, True)
+            call(batch, threads=threads)
     assert not asked
     for place in [0, *range(2, last)]:
         if isinstance(plain[place], np.ndarray):
-            for changed in (plain[place].tolist(), every_other(plain[place]), plain[place].astype(">f8")):
+            for changed in (
+                plain[place].tolist(),
+                every_other(plain[place]),
+                plain[place].astype(">f8"),
+            ):
                 if place or isinstance(changed, list) or changed.dtype != dtype:
-                    PROBLEMS[problem]._answer("tiled", None, (*plain[:place], changed, *plain[place + 1 :]), True, True)
+                    call((*plain[:place], changed, *plain[place + 1 :]))
                     assert asked.pop()
     for setting in (("numpy", None), ("tiled", np.int64(1))):
-        PROBLEMS[problem]._answer(*setting, plain, True, True)
+        call(plain, *setting)
         assert asked.pop()
     assert not asked
 
 
 @pytest.mark.parametrize(
-    "form", sorted(set(WRONG) | set(WRONG_WEIGHTS) | set(WRONG_CLASSES) | set(WRONG_SIGNS) | set(WRONG_NUMBER))
+    "form",
+    sorted(
+        set(WRONG) | set(WRONG_WEIGHTS) | set(WRONG_CLASSES) | set(WRONG_SIGNS) | set(WRONG_NUMBER)
+    ),
 )
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_every_wrong_form_of_every_argument(problem, form):
     """Each function refuses it, whichever variant."""
     rng = np.random.default_rng(20)
     names = ["X", "y", *PROBLEMS[problem].Gradient._fields]
-    values = dict(zip(names, random_batch(problem, rng, (7, 3, 4, 2)), strict=True)) | {"sample_weight": np.ones(7)}
+    values = dict(zip(names, random_batch(problem, rng, (7, 3, 4, 2)), strict=True)) | {
+        "sample_weight": np.ones(7)
+    }
     for name in values:
         if form in forms(problem, name)[1]:
             passed = values | {name: forms(problem, name)[1][form](values[name], rng)}
-            for what in ("loss_and_gradient", "loss", "gradient", "update"):
+            for what in (*FUNCTIONS, "sums"):
+                if what == "sums" and (name, form) == ("sample_weight", "all 0"):
+                    continue  # which is right of a block
                 rate = {"learning_rate": 0.1} if what == "update" else {}
                 for variant in PROBLEMS[problem].VARIANTS:
-                    check(problem, (passed | rate | {"variant": variant}, values, {name}, (name, form)), what)
-            if name not in ("y", "sample_weight") and (name, form) != ("X", "one too many"):  # which is right without y
-                only = {key: value for key, value in passed.items() if key not in ("y", "sample_weight")}
+                    check(
+                        problem,
+                        (passed | rate | {"variant": variant}, values, {name}, (name, form)),
+                        what,
+                    )
+            if name not in ("y", "sample_weight") and (name, form) != (
+                "X",
+                "one too many",
+            ):  # which is right without y
+                only = {
+                    key: value for key, value in passed.items() if key not in ("y", "sample_weight")
+                }
                 for what in {"scores", "probabilities", "predict"} & set(dir(PROBLEMS[problem])):
                     check(problem, (only, values, {name}, (name, form)), what)
 
@@ -414,7 +497,7 @@ def test_every_wrong_setting(problem, name):
     batch = random_batch(problem, np.random.default_rng(22), (3, 2, 2, 2))
     values = dict(zip(["X", "y", *PROBLEMS[problem].Gradient._fields], batch, strict=True))
     for value in WRONG_SETTINGS[name]:
-        for what in ("loss_and_gradient", "loss", "gradient", "update"):
+        for what in FUNCTIONS if name == "reg" else (*FUNCTIONS, "sums"):
             rate = {"learning_rate": 0.1} if what == "update" else {}
             check(problem, (values | rate | {name: value}, values, {name}, value), what)
 
@@ -422,17 +505,24 @@ def test_every_wrong_setting(problem, name):
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_ten_thousand_arrays_of_labels(problem):
-    """Any numeric type, any bit pattern: the gradient of numpy, or a refusal that names y; no byte is written out of bounds."""
+    """Any numeric type and bit pattern: the gradient of numpy, or a refusal that names y.
+
+    No byte is written out of bounds.
+    """
     rng = np.random.default_rng(21)
     N, K = 24, 3
     X, _, *parameters = random_batch(problem, rng, (N, 2, K, 2))
     module = PROBLEMS[problem]
-    good = {"logistic": lambda y: abs(y) == 1, "linear": np.isfinite}.get(problem, lambda y: (y >= 0) & (y < K) & (y % 1 == 0))
+    good = {"logistic": lambda y: abs(y) == 1, "linear": np.isfinite}.get(
+        problem, lambda y: (y >= 0) & (y < K) & (y % 1 == 0)
+    )
     dtypes = ["b", "B", "h", "H", "i", "I", "q", "Q", "f", "d", ">i2", ">q", ">d", "?"]
     answered = 0
     for turn in range(2500):
         dtype = np.dtype(dtypes[turn % len(dtypes)])
-        y = np.frombuffer(rng.bytes(N * dtype.itemsize), dtype).copy()  # any pattern of bits, of a bool too
+        y = np.frombuffer(
+            rng.bytes(N * dtype.itemsize), dtype
+        ).copy()  # any pattern of bits, of a bool too
         if turn % 3:
             usual = [-1, 1] if problem == "logistic" else range(K)
             bits = y[:3].copy()
@@ -441,7 +531,9 @@ def test_ten_thousand_arrays_of_labels(problem):
                 beside = np.array([K, -1, 0, 2, 127]).astype(dtype)
                 y[rng.integers(N)] = rng.choice(np.concatenate([beside, bits]))
         with np.errstate(all="ignore"):
-            exact = [int(v) if dtype.kind in "iu" else v for v in y]  # no rounding to float in the comparison
+            exact = [
+                int(v) if dtype.kind in "iu" else v for v in y
+            ]  # no rounding to float in the comparison
             right = all(good(np.float64(v)) if dtype.kind not in "iu" else good(v) for v in exact)
         before = y.tobytes()
         gradient = refusal = None
@@ -450,7 +542,10 @@ def test_ten_thousand_arrays_of_labels(problem):
         except (ValueError, FloatingPointError) as error:
             refusal = error
         if gradient is None:
-            assert not right or problem == "linear", (y, refusal)  # of which the squares may be too large
+            assert not right or problem == "linear", (
+                y,
+                refusal,
+            )  # of which the squares may be too large
             assert re.search(r"\by\b|finite", str(refusal))
         else:
             answered += 1

@@ -1,6 +1,7 @@
-"""No kernel touches a byte that is not its own: its arrays lie between pages that nobody may read or write.
+"""No kernel touches a byte that is not its own.
 
-The kernels work with addresses, which NUMBA_BOUNDSCHECK does not see; the processor does.
+Its arrays lie between pages that nobody may read or write. The kernels work with addresses, which
+NUMBA_BOUNDSCHECK does not see; the processor does.
 """
 
 import ctypes
@@ -15,24 +16,38 @@ import pytest
 from cases import DTYPES, PROBLEMS, SHAPES, random_batch
 from test_equal import assert_equal_to_oracle
 
-from kernels import _threads, _tiles
+from kernels import variants
+from kernels.engine import pool
+from kernels.engine.reduce import Goal
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mprotect by way of ctypes")
-MORE_SHAPES = [(1, 1, 2, 1), (3, 2, 3, 4), (9, 5, 4, 7), (31, 17, 5, 8), (64, 33, 9, 15), (129, 65, 17, 16), (5003, 7, 3, 5)]
+MORE_SHAPES = [
+    (1, 1, 2, 1),
+    (3, 2, 3, 4),
+    (9, 5, 4, 7),
+    (31, 17, 5, 8),
+    (64, 33, 9, 15),
+    (129, 65, 17, 16),
+    (5003, 7, 3, 5),
+]
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
 _kept = []  # mappings of this process
 
 
 def between_guards(size, at_end=True):
-    """`size` writable bytes; the byte after them (or, with at_end=False, before them) kills the process."""
+    """`size` writable bytes; the byte after them (before them if not at_end) kills the process."""
     pages = -(-size // PAGE)
     memory = mmap.mmap(-1, (pages + 2) * PAGE)
     _kept.append(memory)
     start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
     for guard in (start, start + (pages + 1) * PAGE):
         assert (
-            _libc.mprotect(ctypes.c_void_p(guard), ctypes.c_size_t(PAGE), mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0)
+            _libc.mprotect(
+                ctypes.c_void_p(guard),
+                ctypes.c_size_t(PAGE),
+                mmap.PROT_NONE if hasattr(mmap, "PROT_NONE") else 0,
+            )
             == 0
         )
     offset = PAGE * (pages + 1) - size if at_end else PAGE
@@ -49,7 +64,7 @@ def guarded(a, at_end=True):
 
 
 class GuardedNumPy:
-    """NumPy, whose new arrays lie between guards: what the Python side gives the kernels to write into."""
+    """NumPy, whose new arrays, into which the kernels write, lie between guards."""
 
     def __init__(self, at_end):
         self.at_end = at_end
@@ -59,7 +74,11 @@ class GuardedNumPy:
 
     def empty(self, shape, dtype=float):
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        return between_guards(size, self.at_end).view(dtype).reshape(shape) if size else np.empty(shape, dtype)
+        return (
+            between_guards(size, self.at_end).view(dtype).reshape(shape)
+            if size
+            else np.empty(shape, dtype)
+        )
 
     def zeros(self, shape, dtype=float):
         return self.empty(shape, dtype)  # new pages are zero
@@ -73,21 +92,26 @@ def run_between_guards():
         for problem, module in PROBLEMS.items():
             module.gradient(*random_batch(problem, rng, shapes[-1], dtype), threads=2)
     for at_end in (True, False):
-        _tiles.np = _threads.np = GuardedNumPy(at_end)
-        for module in PROBLEMS.values():
-            if hasattr(module, "np"):
-                module.np = GuardedNumPy(at_end)
+        variants.np = pool.np = guarding = GuardedNumPy(at_end)
+        variants.empty, variants.zeros = guarding.empty, guarding.zeros
         for shape in shapes:
             for problem in PROBLEMS:
                 for dtype in DTYPES:
-                    X, *rest = (np.asarray(part) for part in random_batch(problem, rng, shape, dtype))
+                    X, *rest = (
+                        np.asarray(part) for part in random_batch(problem, rng, shape, dtype)
+                    )
                     rest = [guarded(part, at_end) if part.ndim else float(part) for part in rest]
                     for laid_out in (X, np.asfortranarray(X), np.repeat(X, 2, axis=1)):
                         passed = guarded(laid_out, at_end)
                         passed = passed[:, 1::2] if laid_out.shape != X.shape else passed
                         s = guarded(np.ones(len(X), dtype), at_end)
-                        assert_equal_to_oracle(problem, "tiled", passed, *rest, reg=0.1, sample_weight=s)
-                    wrong = np.asarray(rest[0], np.int64 if rest[0].dtype.kind == "i" else dtype).copy()
+                        assert_equal_to_oracle(
+                            problem, "tiled", passed, *rest, reg=0.1, sample_weight=s
+                        )
+                    assert_equal_for_some_rows(problem, at_end, rng, X, *rest)
+                    wrong = np.asarray(
+                        rest[0], np.int64 if rest[0].dtype.kind == "i" else dtype
+                    ).copy()
                     wrong[-1] = 2**40  # used as an index it would be far away
                     if problem != "linear":
                         with pytest.raises(ValueError, match="y"):
@@ -96,11 +120,31 @@ def run_between_guards():
     print("right")
 
 
+def assert_equal_for_some_rows(problem, at_end, rng, X, y, *parameters):
+    """A mini-batch: the kernel takes the rows whose numbers it is given."""
+    inside = PROBLEMS[problem].PROBLEM.variants
+    arrays, s = inside.given(X, parameters), np.linspace(1, 2, len(X))
+    X, y, s, none = inside.batch(X, y, s, arrays)
+    rows = rng.permutation(len(X))[: len(X) // 2 + 1]
+    batch = tuple(guarded(part, at_end) for part in (X, y, s, rows))
+    options, wanted = (0.1, 0.0, "tiled", None), (True, Goal.GRADIENT)
+    loss, weight, gradient = inside.run(batch, arrays, options, wanted)
+    batch = X[rows], y[rows], s[rows], none
+    want = inside.run(batch, arrays, options, wanted)
+    assert weight == pytest.approx(want[1], rel=1e-6)
+    for got, exact in zip((loss, *gradient), (want[0], *want[2]), strict=True):
+        np.testing.assert_allclose(got, exact, rtol=1e-3, atol=1e-5)
+
+
 def run(program, **environment):
     header = "import sys; sys.path.insert(0, 'tests')\nfrom test_trust_bounds import *\n"
     environment = {**os.environ, **environment}
     return subprocess.run(
-        [sys.executable, "-c", header + program], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", header + program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 
@@ -111,13 +155,20 @@ def test_nothing_beyond_any_array_is_read_or_written():
     assert done.stdout == "right\n"
 
 
-HEAP = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}  # glibc's own: looks at the byte behind what is freed
+HEAP = {
+    "LD_PRELOAD": "libc_malloc_debug.so.0",
+    "MALLOC_CHECK_": "3",
+}  # glibc's own: looks at the byte behind what is freed
 
 
 @linux
 def test_nothing_beyond_the_scratch_of_the_kernels_is_written():
-    """What compiled code allocates for itself lies in the heap, which looks after its borders here."""
-    damage = "a = np.empty(50_000, np.uint8); ctypes.c_char.from_address(a.ctypes.data + 50_000).value = b'x'; del a"
+    """What compiled code allocates for itself lies in the heap, which checks its borders here."""
+    damage = """
+a = np.empty(50_000, np.uint8)
+ctypes.c_char.from_address(a.ctypes.data + 50_000).value = b'x'
+del a
+"""
     damaged = run(damage, **HEAP)
     if "cannot be preloaded" in damaged.stderr:
         pytest.skip("another C library")
@@ -131,6 +182,9 @@ def test_nothing_beyond_the_scratch_of_the_kernels_is_written():
 @pytest.mark.parametrize(("at_end", "beyond"), [(True, 64), (False, -1)])
 def test_the_guards_guard(at_end, beyond):
     """Without this the test above could pass with any kernel."""
-    done = run(f"a = guarded(np.ones(8), {at_end}); print(a.sum(), flush=True); ctypes.string_at(a.ctypes.data + {beyond}, 1)")
+    done = run(
+        f"a = guarded(np.ones(8), {at_end}); print(a.sum(), flush=True); "
+        f"ctypes.string_at(a.ctypes.data + {beyond}, 1)"
+    )
     assert done.stdout == "8.0\n"
     assert done.returncode == -signal.SIGSEGV, done.stderr

@@ -25,11 +25,16 @@ def test_weights_of_one_change_no_bit(case):
     for ones in (np.ones(len(X)), np.ones(len(X), np.float32), np.ones(len(X), int)):
         for variant in ("tiled", "loop"):
             want = bits(module.loss_and_gradient(X, *rest, reg=0.1, variant=variant))
-            assert bits(module.loss_and_gradient(X, *rest, reg=0.1, sample_weight=ones, variant=variant)) == want
+            assert (
+                bits(
+                    module.loss_and_gradient(X, *rest, reg=0.1, sample_weight=ones, variant=variant)
+                )
+                == want
+            )
 
 
 def test_no_bit_depends_on_where_X_lies(case):
-    """Every layout of the same samples but Fortran's, in which the sums run along the other axis."""
+    """Every layout of the same samples but Fortran's, where the sums run along the other axis."""
     problem, (X, *rest) = case
     module = PROBLEMS[problem]
     padded = np.full((len(X), X.shape[1] + 9), np.nan, X.dtype)
@@ -57,7 +62,11 @@ def test_no_bit_depends_on_what_else_ran(case):
     module = PROBLEMS[problem]
     want = bits(module.loss_and_gradient(*batch, reg=0.1))
     rng = np.random.default_rng(31)
-    for other, shape in [("two_layer", (3000, 40, 9, 8)), ("linear", (17, 3, 1, 1)), ("softmax", (20_000, 3, 90, 1))]:
+    for other, shape in [
+        ("two_layer", (3000, 40, 9, 8)),
+        ("linear", (17, 3, 1, 1)),
+        ("softmax", (20_000, 3, 90, 1)),
+    ]:
         PROBLEMS[other].gradient(*random_batch(other, rng, shape, np.float32), threads=3)
         with np.errstate(all="raise"):
             assert bits(module.loss_and_gradient(*batch, reg=0.1)) == want
@@ -69,13 +78,18 @@ def test_the_order_of_the_samples_matters_by_less_than_the_bound(case):
     problem, (X, y, *parameters) = case
     order = np.random.default_rng(32).permutation(len(X))
     gradient = PROBLEMS[problem].gradient
-    assert_same(problem, gradient(X[order], y[order], *parameters), gradient(X, y, *parameters), (X, y, *parameters))
+    assert_same(
+        problem,
+        gradient(X[order], y[order], *parameters),
+        gradient(X, y, *parameters),
+        (X, y, *parameters),
+    )
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_million_samples(problem):
-    """Within the oracle's bound; and in float32 no worse than twice what NumPy's own product of matrices does."""
+    """Within the oracle's bound; in float32 at most twice the error of NumPy's matrix product."""
     for dtype in DTYPES:
         batch = random_batch(problem, np.random.default_rng(33), (1_000_000, 4, 3, 3), dtype)
         assert_equal_to_oracle(problem, "tiled", *batch, reg=0.1)
@@ -83,7 +97,9 @@ def test_a_million_samples(problem):
         error = {}
         for variant in ("tiled", "numpy"):
             gradient = PROBLEMS[problem].gradient(*batch, reg=0.1, variant=variant)
-            error[variant] = max(np.abs(part - right).max() for part, right in zip(gradient, exact, strict=True))
+            error[variant] = max(
+                np.abs(part - right).max() for part, right in zip(gradient, exact, strict=True)
+            )
         print(f"{problem} {dtype}: error {error['tiled']:.2g}, of numpy {error['numpy']:.2g}")
         assert dtype == "float64" or error["tiled"] <= 2 * error["numpy"]
 
@@ -127,7 +143,7 @@ def control_word():
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="a register of x86")
 @pytest.mark.parametrize("flush", [0, 0x8040], ids=["subnormals_kept", "subnormals_flushed"])
 def test_the_state_of_the_floating_point_unit_is_left_as_found(case, flush):
-    """Rounding, traps, flush-to-zero and denormals-are-zero; the flags of what has happened are not a part of it."""
+    """Rounding, traps, flush-to-zero, denormals-are-zero; not the flags of what has happened."""
     problem, batch = case
     state, set_state = control_word()
     found = state()
@@ -147,7 +163,9 @@ def test_the_state_of_the_floating_point_unit_is_left_as_found(case, flush):
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 def test_subnormal_numbers_are_numbers(problem, variant):
     """Gradients of subnormal samples are those samples, scaled: they are not flushed."""
-    X, y, *parameters = without_bias(problem, random_batch(problem, np.random.default_rng(34), (16, 3, 2, 2)))
+    X, y, *parameters = without_bias(
+        problem, random_batch(problem, np.random.default_rng(34), (16, 3, 2, 2))
+    )
     tiny = X * 2.0**-1060
     assert 0 < np.abs(tiny).max() < np.finfo(float).tiny
     if problem == "two_layer":
@@ -155,6 +173,10 @@ def test_subnormal_numbers_are_numbers(problem, variant):
     if problem == "linear":
         y = y + 1.0
     first = PROBLEMS[problem].gradient(tiny, y, *parameters, variant=variant)[0]
-    large = PROBLEMS[problem].gradient(tiny * 2.0**1000, y, *parameters, variant=variant)[0]  # as small, to all of exp
+    large = PROBLEMS[problem].gradient(tiny * 2.0**1000, y, *parameters, variant=variant)[
+        0
+    ]  # as small, to all of exp
     assert np.abs(first).max() > 0
-    np.testing.assert_allclose(first, large * 2.0**-1000, rtol=0, atol=32 * np.finfo(float).smallest_subnormal)
+    np.testing.assert_allclose(
+        first, large * 2.0**-1000, rtol=0, atol=32 * np.finfo(float).smallest_subnormal
+    )

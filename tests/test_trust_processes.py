@@ -1,4 +1,4 @@
-"""Whatever threads and processes do around a call: the same bytes, no crash, no deadlock, no leak."""
+"""Whatever threads and processes do around a call: same bytes, no crash, no deadlock, no leak."""
 
 import concurrent.futures
 import functools
@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from cases import PROBLEMS, random_batch
 
-from kernels import _threads, softmax
+from kernels import softmax
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 ignore_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -31,7 +31,8 @@ def bits(result):
 
 def all_bits(threads=4):
     return b"".join(
-        bits(module.loss_and_gradient(*new_batch(problem), reg=0.1, threads=threads)) for problem, module in PROBLEMS.items()
+        bits(module.loss_and_gradient(*new_batch(problem), reg=0.1, threads=threads))
+        for problem, module in PROBLEMS.items()
     )
 
 
@@ -45,7 +46,11 @@ def run(program, **environment):
     header = "import sys; sys.path.insert(0, 'tests')\nfrom test_trust_processes import *\n"
     done = subprocess.run(
         [sys.executable, "-c", header + program],
-        env={**os.environ, "LD_LIBRARY_PATH": os.path.join(sys.prefix, "lib"), **environment},  # where pip puts TBB
+        env={
+            **os.environ,
+            "LD_LIBRARY_PATH": os.path.join(sys.prefix, "lib"),
+            **environment,
+        },  # where pip puts TBB
         capture_output=True,
         text=True,
         timeout=2 * HANGS,
@@ -87,14 +92,18 @@ beside = threading.Thread(target=meanwhile)
 beside.start()
 names = [*PROBLEMS]
 batches = [new_batch(problem) for problem in names]
-want = [bits(PROBLEMS[problem].loss_and_gradient(*batch, threads=1)) for problem, batch in zip(names, batches)]
+
+def call(i, threads):
+    return bits(PROBLEMS[names[i]].loss_and_gradient(*batches[i], threads=threads))
+
+want = [call(i, 1) for i in range(len(names))]
 start = threading.Barrier(8)
 
 def caller(number):
     start.wait()
     for turn in range(200):
         i = (number + turn) % len(names)
-        assert bits(PROBLEMS[names[i]].loss_and_gradient(*batches[i], threads=1 + turn % 5)) == want[i]
+        assert call(i, 1 + turn % 5) == want[i]
     return "same"
 
 with concurrent.futures.ThreadPoolExecutor(8) as callers:
@@ -119,7 +128,9 @@ def test_joblib(backend):
     batch = new_batch("softmax")
     call = functools.partial(softmax.loss_and_gradient, *batch, threads=3)
     results = joblib.Parallel(n_jobs=4, backend=backend)(joblib.delayed(call)() for _ in range(200))
-    assert {bits(result) for result in results} == {bits(softmax.loss_and_gradient(*batch, threads=1))}
+    assert {bits(result) for result in results} == {
+        bits(softmax.loss_and_gradient(*batch, threads=1))
+    }
 
 
 def test_calls_from_a_pool_of_threads(right):
@@ -131,41 +142,6 @@ def test_more_threads_than_anybody_has(right):
     assert {all_bits(threads) for threads in (2, 17, 1000, 10**20)} == {right}
 
 
-class Dies(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("error", [MemoryError, SystemExit, Dies])
-@pytest.mark.parametrize("where", ["helper", "caller"])
-def test_an_exception_in_a_kernel_reaches_the_caller_and_leaves_the_helpers_usable(error, where, right):
-    def kernel(X, meet, partials, sums, progress, calls, role):
-        calls[0] += role == _threads.LEAD
-        meet.wait(HANGS)  # so that a helper does start
-        if (role == _threads.HELP) == (where == "helper"):
-            raise error("in a kernel")
-        return 0.0, 0.0, False
-
-    for _ in range(20):
-        with pytest.raises(error, match="in a kernel"):
-            _threads.run(kernel, 8, 1, 3, (np.zeros((1, 1)), threading.Barrier(3)))
-    assert all_bits() == right
-
-
-def test_no_thread_can_be_started(right, monkeypatch):
-    """At the limit of the system, or while the interpreter ends."""
-
-    def refused(self):
-        raise RuntimeError("can't start new thread")
-
-    _threads._after_fork()  # as if none had been started
-    monkeypatch.setattr(threading.Thread, "start", refused)
-    assert all_bits() == right
-    assert _threads._helpers == 0
-    monkeypatch.undo()
-    assert all_bits() == right
-    assert _threads._helpers > 0
-
-
 NO_MEMORY = """
 import resource
 rng = np.random.default_rng(0)
@@ -175,7 +151,7 @@ with open("/proc/self/statm") as statm:
     now = int(statm.read().split()[0]) * resource.getpagesize()
 _, most = resource.getrlimit(resource.RLIMIT_AS)
 failed = []
-for room in (0, 10, 100, 100, 100, 4000):  # MB; the first is too little for anything, the last enough
+for room in (0, 10, 100, 100, 100, 4000):  # MB; too little for anything at first, enough at last
     resource.setrlimit(resource.RLIMIT_AS, (now + room * 10**6, most))
     try:
         softmax.gradient(X, y, W)
@@ -185,14 +161,18 @@ for room in (0, 10, 100, 100, 100, 4000):  # MB; the first is too little for any
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
 assert len(failed) == 5, failed
 assert len(set(failed)) == 2, failed  # NumPy's own class of error, and the one of compiled code
-assert np.abs(softmax.gradient(X, y, W).W - softmax.gradient(X, y, W, variant="numpy").W).max() < 1e-12
+difference = softmax.gradient(X, y, W).W - softmax.gradient(X, y, W, variant="numpy").W
+assert np.abs(difference).max() < 1e-12
 print("right")
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_too_little_memory_is_a_memory_error():
-    """Wherever it runs out: in Python, or in compiled code (where Numba then keeps what it had, see the README's limits)."""
+    """Wherever it runs out: in Python, or in compiled code.
+
+    There Numba keeps what it had allocated, see the README's limits.
+    """
     assert run(NO_MEMORY) == "right"
 
 
@@ -237,7 +217,8 @@ def resident():
     with open("/proc/self/statm") as statm:
         return int(statm.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
-small = {problem: random_batch(problem, np.random.default_rng(2), (50, 4, 3, 5)) for problem in PROBLEMS}
+rng = np.random.default_rng(2)
+small = {problem: random_batch(problem, rng, (50, 4, 3, 5)) for problem in PROBLEMS}
 large = {problem: new_batch(problem) for problem in PROBLEMS}
 
 def calls(count):
@@ -262,7 +243,7 @@ print(resident() - before, threading.active_count() - threads)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_ten_thousand_calls_leak_nothing():
-    """Less than 100 bytes a call, refusals and calls on several threads among them; and no thread."""
+    """Less than 100 bytes a call, and no thread; refusals and calls on several threads too."""
     memory, threads = map(int, run(LEAK).split())
     assert memory < 10_000 * 100
     assert threads == 0

@@ -25,15 +25,20 @@ def test_more_elements_than_an_int32_counts(problem):
 
 
 def assert_one_row(problem, got, one, N):
-    """The oracle of one row; to its bound comes that of an average of N equal terms, γ(2N) in the sums and 1 in the quotient.
+    """The oracle of one row; to its bound comes that of an average of N equal terms.
 
-    The values of the terms are at most their own bound more than the exact ones.
+    That is γ(2N) in the sums and 1 in the quotient. The values of the terms are at most their own
+    bound more than the exact ones.
     """
     loss, gradient = loss_and_gradient(problem, *one)
     eps = np.finfo(one[0].dtype).eps
-    for bounded, part in zip([loss, *gradient], [got[0], *(p for p in got[1] if p is not None)], strict=True):
+    for bounded, part in zip(
+        [loss, *gradient], [got[0], *(p for p in got[1] if p is not None)], strict=True
+    ):
         size = np.abs(bounded.value) + bounded.bound
-        assert_within(bounded._replace(bound=bounded.bound + eps * (2 * N + 1) * size), part, problem)
+        assert_within(
+            bounded._replace(bound=bounded.bound + eps * (2 * N + 1) * size), part, problem
+        )
 
 
 @pytest.mark.skipif(os.name != "posix", reason="memory that is never touched is not free here")
@@ -44,7 +49,9 @@ def test_strides_that_lead_beyond_two_to_the_31_elements(problem, order):
     apart = 2**20 + 48  # elements, from one row (or, in Fortran's order, column) to the next
     shape = (2100, 5, 3, 4) if order == "C" else (5, 2100, 3, 4)
     X, *rest = random_batch(problem, np.random.default_rng(41), shape, np.float32)
-    sparse = mmap.mmap(-1, 2100 * apart * X.itemsize, mmap.MAP_SHARED | getattr(mmap, "MAP_NORESERVE", 0))
+    sparse = mmap.mmap(
+        -1, 2100 * apart * X.itemsize, mmap.MAP_SHARED | getattr(mmap, "MAP_NORESERVE", 0)
+    )
     file = np.frombuffer(sparse, X.dtype).reshape(2100, apart)
     assert file.size > BEYOND
     far = file[:, 7:12] if order == "C" else file[:, 7:12].T
@@ -64,12 +71,14 @@ def test_one_sample_of_many_features(problem):
 @pytest.mark.parametrize("problem", ["softmax", "two_layer"])
 def test_many_classes(problem):
     for shape in [(1, 3, 1000, 2), (700, 3, 1000, 9)]:
-        assert_equal_to_oracle(problem, "tiled", *random_batch(problem, np.random.default_rng(44), shape), reg=0.1)
+        assert_equal_to_oracle(
+            problem, "tiled", *random_batch(problem, np.random.default_rng(44), shape), reg=0.1
+        )
 
 
 @pytest.mark.slow
 def test_one_sample_of_many_features_and_classes():
-    """W alone has 10⁸ elements. Its gradient has rank 1, so the oracle of the scores is enough."""
+    """W has 10⁸ elements. Its gradient has rank 1, so the oracle of the scores is enough."""
     N, D, K = 1, 100_000, 1000
     rng = np.random.default_rng(45)
     X = rng.normal(size=(N, D)).astype(np.float32)

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 
 import kernels
-from kernels import _blocks, _compile, _threads, softmax
+from kernels import softmax
 from kernels.__main__ import main
+from kernels.engine import cache, pool, vectors
 
 
 def said(capsys):
-    return {line.split(":")[0]: line.split(":", 1)[1].strip() for line in capsys.readouterr().out.splitlines()}
+    return {
+        line.split(":")[0]: line.split(":", 1)[1].strip()
+        for line in capsys.readouterr().out.splitlines()
+    }
 
 
 def test_show_versions(capsys, monkeypatch):
@@ -24,9 +28,9 @@ def test_show_versions(capsys, monkeypatch):
     assert facts["NumPy"] == np.__version__
     assert facts["Numba"].startswith(numba.__version__)
     assert facts["Python"].startswith(sys.version.split()[0])
-    assert facts["vectors"].startswith(f"{8 * _blocks.VECTOR_BYTES} bits")
-    assert facts["threads"].startswith(f"3 of the {_threads.cpus()} CPUs")
-    assert _compile.source_stamp() in facts["source"]
+    assert facts["vectors"].startswith(f"{8 * vectors.VECTOR_BYTES} bits")
+    assert facts["threads"].startswith(f"3 of the {pool.cpus()} CPUs")
+    assert cache.source_stamp() in facts["source"]
     assert facts["environment"]
 
 
@@ -37,10 +41,12 @@ def test_the_state_of_the_cache(capsys, monkeypatch, tmp_path):
         kernels.show_versions()
         return said(capsys)["cache"]
 
-    (directory,) = _compile.directories()
+    (directory,) = cache.directories()
     assert state() == f"{directory}: not there yet"
     directory.mkdir(mode=0o700)
-    (directory / f"softmax.tiled.py311.{_compile.source_stamp()}.0123.nbc").write_bytes(bytes(2_000_000))
+    (directory / f"softmax.tiled.py311.{cache.source_stamp()}.0123.nbc").write_bytes(
+        bytes(2_000_000)
+    )
     (directory / "softmax.tiled.py311.an_older_stamp.0123.nbc").write_bytes(bytes(2_000_000))
     assert state() == f"{directory}: 1 functions, 2.0 MB"
     if os.name == "posix":
@@ -57,22 +63,28 @@ def test_every_kernel_is_checked(capsys, monkeypatch):
     assert printed.endswith("every kernel is right\n")
 
 
-@pytest.mark.parametrize("wrong", [lambda dW: dW * (1 + 1e-3), lambda dW: dW * np.nan], ids=["a little", "nan"])
+@pytest.mark.parametrize(
+    "wrong", [lambda dW: dW * (1 + 1e-3), lambda dW: dW * np.nan], ids=["a little", "nan"]
+)
 def test_a_wrong_kernel_is_found(capsys, monkeypatch, wrong):
     right = softmax.VARIANTS["loop"]
 
     def planted(*batch):
-        loss, gradient = right(*batch)
-        return loss, gradient._replace(W=wrong(gradient.W))
+        loss, weight, dW, db = right(*batch)
+        return loss, weight, wrong(dW), db
 
     monkeypatch.setitem(softmax.VARIANTS, "loop", planted)
-    with pytest.MonkeyPatch.context() as unchecked:  # the check of results would refuse the nan first
-        unchecked.setattr(kernels._check, "result", lambda *_: None)
+    with (
+        pytest.MonkeyPatch.context() as unchecked
+    ):  # the check of results would refuse the nan first
+        unchecked.setattr(kernels.validate, "result", lambda *_: None)
         assert main() == 1
     assert "A KERNEL IS WRONG" in capsys.readouterr().out
 
 
 def test_from_the_command_line():
-    done = subprocess.run([sys.executable, "-m", "kernels"], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [sys.executable, "-m", "kernels"], capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("every kernel is right\n")

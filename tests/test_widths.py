@@ -1,4 +1,4 @@
-"""The micro-kernels at every width of vectors, and as compiled for a smaller processor than this one."""
+"""The micro-kernels at every width of vectors, and as compiled for a smaller processor."""
 
 import os
 import platform
@@ -11,7 +11,7 @@ PROGRAM = """
 import sys; sys.path.insert(0, "tests")
 import numpy as np
 from cases import PROBLEMS, random_batch
-from kernels import _blocks
+from kernels.engine import vectors
 from test_equal import assert_equal_to_oracle
 {check}
 rng = np.random.default_rng(7)
@@ -23,9 +23,14 @@ for shape in [(1, 1, 2, 1), (17, 9, 10, 8), (33, 70, 7, 5), (130, 3, 4, 16)]:
                 assert_equal_to_oracle(problem, "tiled", ordered, *rest, reg=0.1)
 print("equal")
 """
-CASES = [({"KERNELS_VECTOR_BYTES": str(width)}, f"assert _blocks.VECTOR_BYTES == {width}") for width in (16, 32, 64)]
+CASES = [
+    ({"KERNELS_VECTOR_BYTES": str(width)}, f"assert vectors.VECTOR_BYTES == {width}")
+    for width in (16, 32, 64)
+]
 if platform.machine() in ("x86_64", "AMD64"):
-    CASES.append(({"NUMBA_CPU_NAME": "nehalem"}, "assert _blocks.VECTOR_BYTES == 16 and not _blocks.FUSED"))
+    CASES.append(
+        ({"NUMBA_CPU_NAME": "nehalem"}, "assert vectors.VECTOR_BYTES == 16 and not vectors.FUSED")
+    )
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +39,11 @@ def runs():
     command = [sys.executable, "-c"]
     return [
         subprocess.Popen(
-            [*command, PROGRAM.format(check=check)], env={**os.environ, **setting}, stdout=-1, stderr=-1, text=True
+            [*command, PROGRAM.format(check=check)],
+            env={**os.environ, **setting},
+            stdout=-1,
+            stderr=-1,
+            text=True,
         )
         for setting, check in CASES
     ]

@@ -1,8 +1,9 @@
-"""exp, log, sigmoid and log(1 + exp) that LLVM can vectorise: no calls, no branches, only selects.
+"""exp, log, sigmoid and log(1 + exp) that LLVM can vectorize: no calls, no branches, only selects.
 
-Each is right to 2 units in the last place over its whole range, infinities, zeros and subnormal numbers included.
-exp: x = n ln2 + r, a polynomial in r, and 2ⁿ put into the exponent's bits. log: the algorithm of FreeBSD's
-e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, s = f / (2 + f) with f = m - 1, and a polynomial in s².
+The error is at most 2 units in the last place over the whole range, infinities, zeros and subnormal
+numbers included. exp: x = n ln2 + r, a polynomial in r, and 2ⁿ put into the exponent's bits. log:
+the algorithm of FreeBSD's e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, f = m - 1, s = f / (2 + f),
+and a polynomial in s².
 """
 
 import math
@@ -13,28 +14,26 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic, overload
 
-from kernels._compile import part
+from .jit import device_function
 
 
-@intrinsic
-def _bits(typingctx, x):
-    """The bits of a float as an integer of its width."""
-    integer = types.int32 if x == types.float32 else types.int64
+def _reinterpret(results):
+    """A bit cast of a number to the type of the same width in `results`, by the number's type."""
 
-    def generate(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(integer))
+    @intrinsic
+    def reinterpret(typingctx, x):
+        to = results[x]
 
-    return integer(x), generate
+        def generate(context, builder, signature, args):
+            return builder.bitcast(args[0], context.get_value_type(to))
+
+        return to(x), generate
+
+    return reinterpret
 
 
-@intrinsic
-def _from_bits(typingctx, n):
-    real = types.float32 if n == types.int32 else types.float64
-
-    def generate(context, builder, signature, args):
-        return builder.bitcast(args[0], context.get_value_type(real))
-
-    return real(n), generate
+_bits = _reinterpret({types.float32: types.int32, types.float64: types.int64})
+_from_bits = _reinterpret({types.int32: types.float32, types.int64: types.float64})
 
 
 def _polynomial(terms):
@@ -57,19 +56,20 @@ def _polynomial(terms):
 
 def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms):
     """The functions for one float type; every constant is of that type, so nothing is promoted."""
-    inline = part(fastmath={"contract"}, forceinline=True)
+    inline = device_function(fastmath={"contract"}, forceinline=True)
     bias, shift = integer(2 ** (8 * real(0).itemsize - mantissa - 2) - 1), integer(mantissa)
-    magic = real(1.5 * 2**mantissa)  # added and subtracted, it rounds to a whole number
-    magic_bits = integer(magic.view(integer))
+    round_magic = real(1.5 * 2**mantissa)  # added and subtracted, it rounds to an integer
+    magic_bits = integer(round_magic.view(integer))
     lowest, highest = map(real, limits)
     ln2_high, ln2_low = map(real, ln2_parts)
     log2e, one, half, two, zero = real(1 / math.log(2)), real(1), real(0.5), real(2), real(0)
-    exp_polynomial, log_polynomial = _polynomial(list(map(real, exp_terms))), _polynomial(list(map(real, log_terms)))
-    smallest, scale_up, scaled_by = np.finfo(real).tiny, real(2.0 ** (mantissa + 2)), integer(mantissa + 2)
-    infinity, nan = real(np.inf), real(np.nan)
-    root_half = integer(real(math.sqrt(0.5)).view(integer))
+    exp_polynomial = _polynomial(list(map(real, exp_terms)))
+    log_polynomial = _polynomial(list(map(real, log_terms)))
+    smallest_normal, infinity, nan = np.finfo(real).tiny, real(np.inf), real(np.nan)
+    scale, scale_exponent = real(2.0 ** (mantissa + 2)), integer(mantissa + 2)
     one_bits, mantissa_mask = integer(one.view(integer)), integer(2**mantissa - 1)
-    # the low half of the mantissa of √½ does not matter: only that m lies close to 1
+    # The low half of √½'s mantissa is cleared: it only has to keep m close to 1.
+    root_half = integer(real(math.sqrt(0.5)).view(integer))
     root_half = integer(root_half & ~integer(2 ** (mantissa // 2) - 1))
 
     @inline
@@ -80,12 +80,12 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
     def exp(x):
         x = lowest if x < lowest else x
         x = highest if x > highest else x
-        shifted = x * log2e + magic
+        shifted = x * log2e + round_magic
         n = integer(_bits(shifted) - magic_bits)
-        whole = shifted - magic
-        r = (x - whole * ln2_high) - whole * ln2_low
+        rounded = shifted - round_magic
+        r = (x - rounded * ln2_high) - rounded * ln2_low
         p = one + (r + r * r * exp_polynomial(r))
-        first = integer(n >> integer(1))  # 2ⁿ in two steps: n may be beyond the range of exponents
+        first = integer(n >> integer(1))  # 2ⁿ in two steps: n may exceed the range of exponents
         return p * power_of_two(first) * power_of_two(integer(n - first))
 
     @inline
@@ -94,16 +94,18 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
         n = integer(_bits(x) + (one_bits - root_half))
         k = integer(k + integer(integer(n >> shift) - bias))
         f = _from_bits(integer(integer(n & mantissa_mask) + root_half)) - one
-        k_real = _from_bits(integer(k + magic_bits)) - magic
+        k_real = _from_bits(integer(k + magic_bits)) - round_magic
         s = f / (two + f)
         z = s * s
-        squared = half * f * f
-        return ((s * (squared + z * log_polynomial(z)) + k_real * ln2_low) - squared) + f + k_real * ln2_high
+        hfsq = half * f * f
+        return (
+            ((s * (hfsq + z * log_polynomial(z)) + k_real * ln2_low) - hfsq) + f + k_real * ln2_high
+        )
 
     @inline
     def log(x):
-        small = x < smallest
-        y = log_of_normal(x * scale_up if small else x, -scaled_by if small else integer(0))
+        small = x < smallest_normal
+        y = log_of_normal(x * scale if small else x, -scale_exponent if small else integer(0))
         y = infinity if x == infinity else y
         y = -infinity if x == zero else y
         return y if x >= zero else nan
@@ -113,9 +115,9 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
         e = exp(-abs(x))  # at most 1, whatever x
         u = one + e
         reciprocal = one / u
-        lost = (e - (u - one)) * reciprocal  # what 1 + e rounds off, put back in both
+        rounding = (e - (u - one)) * reciprocal  # the rounding error of 1 + e, added to both
         p = (e if x < zero else one) * reciprocal
-        return max(x, zero) + (log_of_normal(u, integer(0)) + lost), p - p * lost
+        return max(x, zero) + (log_of_normal(u, integer(0)) + rounding), p - p * rounding
 
     @inline
     def log1p_exp(x):
@@ -151,7 +153,14 @@ _F32 = _functions(
     23,
     (-104.0, 89.0),
     (6.9313812256e-01, 9.0580006145e-06),
-    [1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1],  # Cephes, expf
+    [  # expf of Cephes
+        1.9875691500e-4,
+        1.3981999507e-3,
+        8.3334519073e-3,
+        4.1665795894e-2,
+        1.6666665459e-1,
+        5.0000001201e-1,
+    ],
     [0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693],
 )
 
@@ -177,13 +186,13 @@ def log1p_exp(x: Any) -> Any:
 
 
 def log1p_exp_and_sigmoid(x: Any) -> Any:
-    """Both, for the price of one exp."""
+    """Both log1p_exp(x) and sigmoid(x), for the cost of one exp."""
     return log1p_exp(x), sigmoid(x)
 
 
 def _compile_as(function, position):
     @overload(function, jit_options={"forceinline": True})
-    def choose(x):
+    def implement(x):
         implementation = (_F32 if x == types.float32 else _F64)[position]
         return lambda x: implementation(x)
 

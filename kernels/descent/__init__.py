@@ -1,0 +1,14 @@
+"""Gradient descent to the end: what `descend` of every problem calls, and what it ends with."""
+
+from .descend import Descent as Descent
+from .descend import Model as Model
+from .descend import run as run
+from .loop import compiled_loop as compiled_loop
+from .results import ConvergenceWarning as ConvergenceWarning
+from .results import DivergenceError as DivergenceError
+from .settings import Options as Options
+from .settings import Settings as Settings
+from .settings import seed_from as seed_from
+from .start import continued as continued
+from .start import initial as initial
+from .start import refuse_bias as refuse_bias

@@ -1,0 +1,124 @@
+"""The loop of gradient descent, compiled around a driver or interpreted around any gradient.
+
+On few samples a Python loop costs more than the gradients in it, so there the loop is compiled.
+"""
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numba import types
+from numpy.typing import NDArray
+
+from ..engine.driver import Kernel, array
+from ..engine.jit import jit, jit_inline
+from ..engine.pool import Role
+from ..engine.reduce import Goal
+
+MAX_RISES = 10  # losses in a row that rose, the last to more than 10 times the first
+MAX_ABOVE = 100  # losses in a row above twice the first
+Status = IntEnum("Status", ["RUNNING", "CONVERGED", "DIVERGED", "STOPPED"], start=0)
+
+
+@jit(fastmath={"reassoc"})
+def apply_step(parameters, gradient, rates):
+    """Step each vector, unless its rate is 0; the squared lengths of the step and the result."""
+    step, length = 0.0, 0.0
+    for k in range(len(parameters)):
+        p, g, zero = parameters[k], gradient[k], parameters[k].dtype.type(0)
+        rate, moves = p.dtype.type(rates[k]), rates[k] > 0
+        for i in range(len(p)):
+            change = rate * g[i] if moves else zero
+            p[i] -= change
+            step += np.float64(change) * np.float64(change)
+            length += np.float64(p[i]) * np.float64(p[i])
+    return step, length
+
+
+def divergence_state(first_loss: float = math.nan) -> NDArray[Any]:
+    """First loss (nan: not known yet), last loss; losses in a row that rose, above 2 · first."""
+    return np.array([first_loss, math.inf, 0, 0])
+
+
+@jit
+def diverging(loss, state):
+    """Whether the loss is infinite or nan, or keeps growing; updates `state`.
+
+    That of a network may rise for dozens of steps, to a few times its first value, and fall again.
+    """
+    if np.isnan(state[0]):
+        state[0] = loss
+    state[2] = state[2] + 1 if loss > state[1] else 0
+    state[3] = state[3] + 1 if loss > 2 * state[0] else 0
+    state[1] = loss
+    risen = state[2] >= MAX_RISES and loss > 10 * state[0]
+    return not np.isfinite(loss) or risen or state[3] >= MAX_ABOVE
+
+
+def descent_loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
+    """The loop around ``loss_and_gradient(batch, arrays, gradient, reg) -> (loss, vectors)``.
+
+    It steps the parameters, by a row of `rates` in each iteration, until `losses` is full or the
+    descent has converged or diverged. `parameters`, and `gradient` to be written, are pairs: the
+    arrays, and vectors of the same memory; `limits` is (reg, tol, rtol). Gives the number of
+    iterations, the status, and the length of the last step.
+    """
+
+    def loop(batch, parameters, gradient, limits, rates, losses, state):
+        (arrays, vectors), (reg, tol, rtol), step = parameters, limits, 0.0
+        for i in range(len(losses)):
+            losses[i], slope = loss_and_gradient(batch, arrays, gradient, reg)
+            if diverging(losses[i], state):
+                return i + 1, np.intp(Status.DIVERGED), step
+            squares = apply_step(vectors, slope, rates[i])
+            step = math.sqrt(squares[0])
+            if not step < math.inf:
+                return i + 1, np.intp(Status.DIVERGED), step
+            if step <= max(tol, rtol * math.sqrt(squares[1])):
+                return i + 1, np.intp(Status.CONVERGED), step
+        return len(losses), np.intp(Status.RUNNING), step
+
+    return loop
+
+
+def compiled_loop(
+    driver: Any, name: str, scalar_bias: bool, types_of: Callable[[Any], tuple[Any, Any]]
+) -> Kernel:
+    """The loop around a driver, on one thread: a function for each itemsize of X.
+
+    `name` is the module of the problem; `types_of` gives Numba's types of batch and parameters,
+    whose bias is an array of one, here, where a driver takes a number.
+    """
+
+    @jit_inline
+    def with_number(arrays):
+        return arrays[0], float(arrays[1][0])
+
+    @jit_inline
+    def unchanged(arrays):
+        return arrays
+
+    parameters = with_number if scalar_bias else unchanged
+
+    @jit_inline
+    def loss_and_gradient(batch, arrays, gradient, reg):
+        counters = np.empty(0, np.int64)
+        workspace = np.empty((0, 0), batch[0].dtype), np.empty((0, 0)), counters, counters
+        wanted, serial = (np.bool_(True), np.intp(Goal.GRADIENT)), np.intp(Role.SERIAL)
+        call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, workspace, serial
+        return driver(*call)[0], gradient[1]
+
+    loop = descent_loop(loss_and_gradient)
+    loop.__module__, loop.__qualname__ = name, "descent_loop"
+
+    def signature(real: Any) -> tuple[Any, ...]:
+        batch, arrays = types_of(real)
+        vectors = types.UniTuple(array(real, 1), len(arrays))
+        parameters = types.Tuple((arrays, vectors))
+        gradient = types.Tuple((types.Tuple([array(real, p.ndim) for p in arrays]), vectors))
+        limits, numbers = types.UniTuple(types.float64, 3), array(types.float64, 1)
+        return batch, parameters, gradient, limits, array(types.float64, 2), numbers, numbers
+
+    return Kernel(jit(loop), signature)

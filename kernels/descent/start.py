@@ -1,0 +1,71 @@
+"""Where a descent starts: from a result, from parameters that were given, or from new ones."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .. import validate
+
+
+def continued(start: Any, names: Sequence[str], given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The parameters of the result `start`; without one, those that were given by name."""
+    if start is None:
+        return given
+    if any(p is not None for p in given):
+        raise ValueError(
+            f"start and {' or '.join(names)} were both given: pass the result to continue from, "
+            "or parameters, not both"
+        )
+    if not all(hasattr(start, name) for name in (*names, "losses", "n_iter")):
+        raise TypeError(
+            f"start must be what descend returned, with {', '.join(names)}, "
+            f"and is a {type(start).__name__}"
+        )
+    return tuple(getattr(start, name) for name in names)
+
+
+def refuse_bias(b: Any, fit_bias: bool) -> None:
+    """Raise an error if a model without a bias was given one."""
+    if b is not None and not fit_bias:
+        raise ValueError("a bias b was given and fit_bias is False: leave one of them out")
+
+
+def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1, std=0.0, seed=0):
+    """The parameters that were given, unchecked, and new ones of float64 in place of None.
+
+    New weights are drawn from a normal distribution of standard deviation `std`; new biases are 0.
+    `axes` has the letters of each parameter's shape, as in ``("DH", "H", "HK", "K")``: D features,
+    H hidden units and K classes, as the weights that were given say, else `hidden` and the labels.
+    """
+    sizes = {"D": X.shape[1]}
+    for letters, weight in zip(axes[::2], given[::2], strict=True):
+        if np.ndim(weight):
+            sizes = {letters[0]: np.shape(weight)[0], letters[-1]: np.shape(weight)[-1]} | sizes
+    missing = {a for letters, p in zip(axes, given, strict=True) if p is None for a in letters}
+    if "H" in missing - set(sizes):
+        sizes["H"] = validate.whole_number("hidden", hidden, 1)
+    if "K" in missing - set(sizes):
+        sizes["K"] = classes(y, X)
+    parameters, rng, std = (
+        list(given),
+        np.random.default_rng(seed),
+        validate.not_negative("std", std),
+    )
+    for k, letters in enumerate(axes):
+        if given[k] is None:
+            shape = tuple(sizes[a] for a in letters)
+            parameters[k] = np.zeros(shape) if k % 2 or std == 0 else rng.normal(0, std, shape)
+    return tuple(parameters)
+
+
+def classes(y: Any, X: Any) -> int:
+    """One more than the highest label; whatever else is no label, the check of labels refuses."""
+    y = validate.one_per_sample("y", y, X)
+    highest = y.max()
+    if np.isfinite(highest) and highest >= len(X):
+        raise ValueError(
+            f"the highest label in y is {highest}, with {len(X)} samples: renumber the classes "
+            "0..K-1, or start from weights with a column for each class"
+        )
+    return int(highest) + 1 if highest > 0 and np.isfinite(highest) else 1

@@ -1,0 +1,236 @@
+"""The docstrings of the public functions: what all problems share, and where each differs.
+
+A problem's own part is its formula, with its source and examples, which is the docstring of its
+module, and the names and axes of its parameters.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+AXES = {"D": "features", "H": "hidden units", "K": "classes"}
+DATA = """
+Parameters
+----------
+X : array_like, shape (N, D)
+    Samples. float32 or float64, in which the arithmetic runs; integers and bools become float64.
+    Any memory order, never modified.
+y : array_like, shape (N,)
+    {y}
+{parameters}"""
+REG = """
+reg : float, default 0.0
+    Strength of the penalty {penalty}."""
+OPTIONS = """
+sample_weight : array_like, shape (N,), optional
+    Non-negative weights s_n; None for 1 each.
+variant : {{"python", "numpy", "loop", "tiled"}}
+    Which implementation computes it; all give the same up to rounding.
+threads : int, optional
+    At most how many threads the tiled variant uses; None for what `kernels.set_threads` says. The
+    result has the same bits for any number.
+"""
+GRADIENT = """
+Returns
+-------
+loss : float
+gradient : Gradient
+    Named tuple ``({names})`` of new arrays in the dtype of {dtype}{optional}.
+"""
+RAISES = """
+Raises
+------
+ValueError
+    For a nan or infinity, a shape or length that does not fit, an empty batch, negative or all-zero
+    weights, an unknown variant{refused}.
+TypeError
+    For complex numbers, strings, objects, sparse or masked arrays.
+FloatingPointError
+    For finite input with a result too large for its dtype, or a score on the way for float64.
+"""
+TEMPLATES = {
+    "loss_and_gradient": "Averaged loss and gradient. {title}\n\n{formula}\n"
+    + (DATA + REG + OPTIONS + GRADIENT.replace("{dtype}", "X") + RAISES + "\n{sources}\n"),
+    "loss": """\
+The averaged loss alone; parameters and errors are those of `loss_and_gradient`.
+""",
+    "gradient": """\
+The averaged gradient alone, without the cost of the loss; otherwise as `loss_and_gradient`.
+""",
+    "update": """\
+One step of gradient descent: each parameter minus `learning_rate` times its averaged gradient.
+
+Takes what `loss_and_gradient` takes, and `learning_rate`, finite and not negative. Because the
+gradient is an average, the same rate suits any batch size.
+
+Returns
+-------
+{names} : the new parameters{optional}.
+""",
+    "sums": """\
+Sums over the samples of a block, neither averaged nor penalised.
+
+The `average` of the sums of all blocks of data is their `loss_and_gradient`, to rounding. A block
+may be empty, and all its weights may be 0. Each chunk of samples is summed in X's dtype and
+converted to float64 once.
+"""
+    + (DATA + OPTIONS)
+    + """
+Returns
+-------
+Sums
+    Named tuple ``(loss, weight, gradient)``; the gradient is in float64. Add two with ``+``.
+"""
+    + RAISES,
+    "average": """\
+Averaged loss and gradient from sums: divided by the weight once, and penalised.
+
+::
+
+    loss     = Σ s_n ℓ_n / Σ s_n + {penalty}
+    gradient = Σ s_n ∂ℓ_n/∂θ / Σ s_n + reg θ        (of a bias without reg θ)
+
+Parameters
+----------
+parts : Sums or iterable of Sums
+    What `sums` gave for one block, or for each of many. Neighbours are added in order, as a binary
+    counter does it: of n blocks from a generator, log2 n are held at a time, and the bits of the
+    result depend on the blocks alone.
+{parameters}"""
+    + REG
+    + "\n"
+    + GRADIENT.replace("{dtype}", "the parameters")
+    + """
+Raises
+------
+ValueError
+    For no sums, a total weight of 0, parameters of other shapes than those of the sums.
+TypeError
+    For what is not the sums of this problem.
+""",
+    "scores": "The scores of each sample, shape {shape}; errors are those of `gradient`.\n",
+    "probabilities": "{probabilities}\n",
+    "predict": "{predict}\n",
+    "descend": """\
+Gradient descent until its steps are short.
+
+::
+
+    θ ← θ - η ∂loss/∂θ   for each parameter θ,       η = learning_rate · learning_rate_decay^epoch
+
+with the averaged gradient of `loss_and_gradient` on all samples, or on `batch_size` of them at a
+time.
+
+Parameters
+----------
+X, y, reg, sample_weight, variant, threads
+    As for `loss_and_gradient`.
+{start}
+start : Fit, optional
+    Instead, a result to continue from: with the same settings the result is what one longer call
+    gives, `losses` and `n_iter` included.
+fit_bias : bool, default True
+    False for scores without a bias; of a network, to leave the biases as they are.
+learning_rate : float
+    Length of the first step, in gradients. Because the gradient is an average it need not depend
+    on N.
+learning_rate_decay : float, default 1.0
+    Factor on the learning rate after each epoch, at most 1. Without batches each iteration is an
+    epoch.
+batch_size : int, optional
+    How many samples an iteration looks at; None for all. In each epoch every sample is used once,
+    in a new order; the last batch of an epoch may be smaller. Samples of weight 0 are left out.
+rng : int or numpy.random.Generator, default 0
+    Decides the orders. The same seed gives the same bits, for any number of threads.
+max_iter : int, default 10000
+    At most so many steps in this call.
+tol, rtol : float, default 1e-5 and 0
+    Converged when the Euclidean length of a step, over all parameters, is at most max(tol, rtol ·
+    length of the new parameters). With batches, when that holds for every step of an epoch.
+callback : callable, optional
+    ``callback(iteration, loss, params)``, before each step: iterations are counted from 0 and
+    `params` is a named tuple of copies, of which `loss` is the loss. A true return value stops
+    there.
+progress : bool, default False
+    Show a bar while it runs; needs tqdm.
+
+Returns
+-------
+Fit
+    Named tuple ``({fields})``. `losses` is float64, one an iteration (with batches, that of the
+    batch), of the parameters before the step. Its attribute `message` says why it ended.
+
+Raises
+------
+kernels.DivergenceError
+    If the loss becomes infinite or nan, or keeps growing: it has risen ten times in a row, to more
+    than ten times its first value, or been above twice that value a hundred times in a row (with
+    batches: its mean over each epoch). Names the largest learning rate that is safe. Of a network
+    none is known beforehand: there it is the first of learning_rate / 2, / 4, ... that lowers the
+    loss in a trial of at most 500 iterations.
+ValueError, TypeError, FloatingPointError
+    As `loss_and_gradient`, and for settings that make no sense.
+
+Warns
+-----
+kernels.ConvergenceWarning
+    If `max_iter` steps did not converge, unless tol and rtol are both 0.
+
+Notes
+-----
+Where N times the number of parameters is at most 262144 and there are no batches, the tiled variant
+runs the whole loop compiled. The path depends on nothing else, and neither a callback nor the
+number of threads changes a bit.
+""",
+}
+ZEROS = """\
+{names} : array_like, optional
+    Where to start; zeros if not given, with a class for each label up to the highest in y."""
+DRAWN = """\
+hidden : int, default 100
+    Number of hidden units, where no weights say.
+std : float, default 0.01
+    Standard deviation of the weights to start from, drawn from a normal distribution by `rng`.
+{names} : array_like, optional
+    Where to start; weights that are not given are drawn, biases are zeros.
+validation : tuple of X and y, optional
+    Samples to measure the accuracy on after each epoch, beside that on all of X."""
+
+
+def docstrings(problem: Any) -> dict[str, str]:
+    """By the name of a public function."""
+    shapes, target = problem.variants.shapes, problem.variants.target
+    (title, _, formula), names = problem.doc.partition("\n\n"), ", ".join(shapes)
+    formula, _, sources = formula.partition("\nReferences\n")
+    weights = "‖² + ‖".join(list(shapes)[::2])
+    norms = f"(‖{weights}‖²)" if problem.network else f"‖{weights}‖²"
+    parts = {
+        "title": title,
+        "formula": formula.rstrip(),
+        "sources": f"References\n{sources}".rstrip() if sources else "",
+        "y": target.meaning,
+        "refused": f", {target.refused}" if target.refused else "",
+        "parameters": "\n".join(described(shapes)),
+        "penalty": f"½ reg {norms}",
+        "names": names,
+        "optional": "" if problem.network else "; `b` is None where no bias was given",
+        "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
+        "probabilities": getattr(problem.probabilities_of, "__doc__", None),
+        "predict": (problem.predictions_of or problem.scores_of).__doc__,
+        "start": (DRAWN if problem.network else ZEROS).format(names=names),
+        "fields": ", ".join(problem.Fit._fields),
+    }
+    return {name: template.format(**parts) for name, template in TEMPLATES.items()}
+
+
+def described(shapes: Mapping[str, str]) -> list[str]:
+    """What the documentation says of each parameter."""
+    lines = []
+    for i, (name, axes) in enumerate(shapes.items()):
+        optional = ", optional" if i == 1 and len(shapes) == 2 else ""
+        comma = "," if len(axes) == 1 else ""
+        kind = f"array_like, shape ({', '.join(axes)}{comma})" if axes else "float"
+        what = f"Weights, {' × '.join(AXES[axis] for axis in axes)}."
+        if i % 2:
+            what = "Bias; None for none. Not penalised." if optional else "Bias. Not penalised."
+        lines += [f"{name} : {kind}{optional}", f"    {what}"]
+    return lines

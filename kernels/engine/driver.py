@@ -1,0 +1,161 @@
+"""The compiled entry of a call: the pass over X, on this thread or with others, then the average.
+
+`make_driver` compiles it around the residual of a problem, for one layer of parameters or two.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numba import types
+
+from .average import average
+from .cache import entry_point
+from .jit import device_function, jit
+from .pool import DONE, POOL, Role, atomic_fetch_add, spin_until_done, workspace_type
+from .reduce import Goal, reduce_layer, squares, totals
+from .tile_pass import geometry, gradient_length, hidden_layer, make_tile_pass
+
+SMALL = 100_000  # a measure of work below which there is one chunk anyway
+
+
+@device_function
+def batch_fits(X, y, s):
+    """Whether y and the weights fit X, and all lie in memory as the pass takes them to."""
+    (N, D), size = X.shape, X.itemsize
+    aligned = (X.ctypes.data % size == 0) & (y.ctypes.data % y.itemsize == 0)
+    aligned &= (N == 1) | (X.strides[0] % size == 0)
+    aligned &= (D == 1) | (X.strides[1] % size == 0)
+    aligned &= (N == 1) | (y.strides[0] == y.itemsize)
+    aligned &= (s.size < 2) | (s.strides[0] == size)
+    return aligned & (X.size > 0) & (y.size == N) & ((s.size == N) | (s.size == 0))
+
+
+@device_function
+def layer_fits(D, W, b):
+    """Whether the parameters fit D features and each other, and lie in C order."""
+    (rows, K), size = W.shape, W.itemsize
+    ordered = ((W.ctypes.data | b.ctypes.data) % size == 0) & ((K == 1) | (b.strides[0] == size))
+    ordered &= ((K == 1) | (W.strides[1] == size)) & ((rows == 1) | (W.strides[0] == K * size))
+    return ordered & (rows == D) & (K > 0) & (b.size == K)
+
+
+def make_driver(  # noqa: C901
+    residual: Callable[..., Any], two_layers: bool, scalar_bias: bool
+) -> Any:
+    """The driver of a problem, compiled around the residual of a tile; see `tile_pass`.
+
+    Of a problem with one output, the weights are a vector, and the bias is a number.
+    """
+    tile_pass = make_tile_pass(hidden_layer(residual) if two_layers else residual)
+
+    def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
+        """Do the part of a call that falls to `role`: loss, weight, count of what is invalid, done.
+
+        batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (loss, Goal).
+        """
+        (X, y, s, rows), (reg, rate), (want_loss, goal) = batch, settings, wanted
+        (N, D), above = X.shape, 0
+        fits = batch_fits(X, y, s)
+        # Numba drops the branches that these constants exclude, before it looks at any types.
+        if scalar_bias:
+            w, bias = parameters
+            fits &= (D == 1) | (w.strides[0] == w.itemsize)
+            layers: Any = w.reshape(-1, 1), np.full(1, bias, X.dtype)
+            written: Any = out[0].reshape(-1, 1), out[1]
+        else:
+            layers, written = parameters, out
+        W, b, dW, db = layers[0], layers[1], written[0], written[1]
+        fits &= layer_fits(D, W, b)
+        if two_layers:
+            above = layers[3].size
+            fits &= layer_fits(b.size, layers[2], layers[3])
+        if not fits:
+            return 0.0, 0.0, 1.0, True
+        N, K = rows.size if rows.size > 0 else N, b.size
+        tile, chunk_rows, chunks, wide, scratch_rows, numbers = geometry(N, D, K, above, X.itemsize)
+        if role == Role.SERIAL:
+            partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
+            workspace = partials, sums, np.zeros(2 * DONE, np.int64), workspace[3]
+        if role == Role.LEADER:
+            atomic_fetch_add(workspace[3], 0)  # the sign that waiting helpers look for
+        if role != Role.REDUCE:
+            shapes, want_gradient = (tile, chunk_rows, wide, scratch_rows), goal != Goal.NOTHING
+            tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
+        if role == Role.WORKER:
+            return 0.0, 0.0, 0.0, False
+        if role == Role.LEADER and not spin_until_done(workspace[2], chunks):
+            return 0.0, 0.0, 0.0, False
+        partials, (loss, weight, invalid) = workspace[0], totals(workspace[1])
+        averaging = reg, rate, weight
+        if goal != Goal.NOTHING:
+            invalid += reduce_layer(partials, 0, wide, (W, b), (dW, db), goal, averaging)
+        penalty = 0.0
+        if two_layers:
+            start = gradient_length(D, K, wide)[0] + K
+            W, b, dW, db = layers[2], layers[3], written[2], written[3]
+            if goal != Goal.NOTHING:
+                invalid += reduce_layer(partials, start, False, (W, b), (dW, db), goal, averaging)
+            if reg > 0:
+                penalty = 0.5 * squares(W.reshape(-1))
+        if goal != Goal.SUMS:
+            invalid += not 0 < weight < np.inf
+            if want_loss:
+                penalty += 0.5 * squares(layers[0].reshape(-1)) if reg > 0 else 0.0
+                loss = average(loss, weight, reg, penalty)
+        return loss, weight, invalid + (not np.isfinite(loss)), True
+
+    return jit(driver)
+
+
+# ---- called from Python ----
+
+
+class Kernel(dict[int, Callable[..., Any]]):
+    """By the bytes of a float, the entry of a compiled function whose types depend on it alone."""
+
+    def __init__(self, function: Any, signature: Callable[[Any], tuple[Any, ...]]) -> None:
+        self.function, self.signature = function, signature
+
+    def __missing__(self, size: int) -> Callable[..., Any]:
+        real = types.float32 if size == 4 else types.float64
+        self[size] = entry_point(self.function, self.signature(real))
+        return self[size]
+
+
+def array(real: Any, dimensions: int) -> Any:
+    return types.Array(real, dimensions, "C")
+
+
+def batch_type(real: Any, label: Any) -> Any:
+    """Numba's type of (X, y, s, rows); `label` is that of y, None for X's."""
+    X = types.Array(real, 2, "A", readonly=True)
+    y, s, rows = (array(kind, 1) for kind in (label or real, real, types.int64))
+    return types.Tuple((X, y, s, rows))
+
+
+def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Callable[..., Any]:
+    """Numba's types of the arguments of a driver, for parameters of so many dimensions.
+
+    A bias of no dimension comes as a number, and its gradient leaves as an array of one. `out` is
+    the float that is written, None for X's.
+    """
+
+    def signature(real: Any) -> tuple[Any, ...]:
+        given = [array(real, d) if d else types.float64 for d in dimensions]
+        written = [array(out or real, max(d, 1)) for d in dimensions]
+        settings = types.UniTuple(types.float64, 2), types.Tuple((types.boolean, types.intp))
+        parameters = types.Tuple(given), types.Tuple(written)
+        return batch_type(real, label), *parameters, *settings, workspace_type(real), types.intp
+
+    return signature
+
+
+def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
+    """Loss, weight and how much was invalid, by as many threads as are worth it."""
+    (X, _, _, rows), parameters = call[:2]
+    (N, D), size = X.shape, X.itemsize
+    above = len(parameters[3]) if len(parameters) == 4 else 0
+    K = len(parameters[1]) if np.ndim(parameters[1]) else 1
+    _, _, chunks, _, _, numbers = geometry(len(rows) or N, D, K, above, size)
+    return POOL.run(kernel[size], call, chunks, numbers, threads)

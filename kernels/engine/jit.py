@@ -1,0 +1,47 @@
+"""The decorators of compiled code: `jit`, and what only compiled code calls."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numba
+from numba import types
+from numba.extending import overload
+
+from .cache import use_disk_cache
+
+
+def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile on the first call with new types, without the interpreter lock, cached on disk."""
+    if function is None:
+        return functools.partial(jit, **options)
+    dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
+    if not numba.config.DISABLE_JIT:  # with NUMBA_DISABLE_JIT=1 njit returns the function itself
+        use_disk_cache(dispatcher, function)
+    return dispatcher
+
+
+def device_function(function: Callable[..., Any] | None = None, **options: Any) -> Any:
+    """Compile what only compiled code calls: not callable from Python, cached with its callers."""
+    if function is None:
+        return functools.partial(device_function, **options)
+    return numba.njit(
+        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
+    )(function)
+
+
+def jit_inline(function: Callable[..., Any]) -> Any:
+    """Compile as a part of each caller: LLVM optimizes it once, not at each level of calls."""
+    return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
+
+
+def value_if_present(optional: Any, value: Any) -> Any:
+    """Return `value`, or None where `optional` is None, which is known at compile time."""
+    return None if optional is None else value
+
+
+@overload(value_if_present)
+def _value_if_present(optional, value):
+    if isinstance(optional, (types.NoneType, types.Omitted)):
+        return lambda optional, value: None
+    return lambda optional, value: value

@@ -1,0 +1,118 @@
+"""What the functions for a caller's own compiled code are made of: no checks, and one thread."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import types
+from numba.extending import overload
+
+from .average import average
+from .jit import jit_inline
+from .pool import Role
+from .reduce import Goal
+
+
+def if_absent(optional: Any, value: Any) -> Any:
+    """`value` in place of None, which compiled code knows when it is compiled."""
+    return value if optional is None else optional
+
+
+@overload(if_absent)
+def _if_absent(optional, value):
+    if isinstance(optional, (types.NoneType, types.Omitted)):
+        return lambda optional, value: value
+    return lambda optional, value: optional
+
+
+def c_ordered(A: Any) -> Any:
+    """An array of the type that a driver takes: in C order, and not read-only."""
+    return np.require(A, requirements=["C", "W"])
+
+
+@overload(c_ordered)
+def _c_ordered(A):
+    if A.layout == "C" and A.mutable:
+        return lambda A: A
+    return lambda A: np.ascontiguousarray(A).copy()
+
+
+def half_squares(W: Any) -> float:
+    """½ ‖W‖², in float64."""
+    return 0.5 * float(np.square(W, dtype=np.float64).sum())
+
+
+@overload(half_squares)
+def _half_squares(W):
+    def in_order(W):
+        result = 0.0
+        for w in W.flat:
+            result += 0.5 * w * w
+        return result
+
+    return in_order
+
+
+def averaged_array(total: Any, weight: float, reg: float, parameter: Any) -> Any:
+    """The average of sums, in their dtype, penalised by a parameter of their shape."""
+    mean = average(np.asarray(total, np.float64), weight, reg, parameter if reg else 0.0)
+    return mean.astype(total.dtype) if isinstance(total, np.ndarray) else float(mean)
+
+
+@overload(averaged_array)
+def _averaged_array(total, weight, reg, parameter):
+    if not isinstance(total, types.Array):
+        return lambda total, weight, reg, parameter: float(average(total, weight, reg, parameter))
+
+    def in_place(total, weight, reg, parameter):
+        for i in range(total.size):
+            total.flat[i] = average(total.flat[i], weight, reg, parameter.flat[i])
+        return total
+
+    return in_place
+
+
+def averaged(sums: Any, reg: float, parameters: Any) -> tuple[float, Any]:
+    """Loss and gradient from the sums (loss, weight, *gradient); biases are not penalised."""
+    (loss, weight, *gradient), regs = sums, (reg, 0.0)
+    penalty = sum(map(half_squares, parameters[::2])) if reg else 0.0
+    means = [
+        averaged_array(total, float(weight), regs[i % 2], p)
+        for i, (total, p) in enumerate(zip(gradient, parameters, strict=True))
+    ]
+    return float(average(float(loss), float(weight), reg, penalty)), tuple(means)
+
+
+@overload(averaged)
+def _averaged(sums, reg, parameters):
+    if len(parameters) == 2:
+
+        def averaged_layer(sums, reg, parameters):
+            (loss, weight, dW, db), (W, b) = sums, parameters
+            penalty = half_squares(W) if reg > 0 else 0.0
+            dW, db = averaged_array(dW, weight, reg, W), averaged_array(db, weight, 0.0, b)
+            return average(loss, weight, reg, penalty), (dW, db)
+
+        return averaged_layer
+
+    def averaged_layers(sums, reg, parameters):
+        loss, weight, dW1, db1, dW2, db2 = sums
+        loss, first = averaged((loss, weight, dW1, db1), reg, parameters[:2])
+        penalty, second = averaged((0.0, weight, dW2, db2), reg, parameters[2:])
+        return loss + penalty, first + second
+
+    return averaged_layers
+
+
+def serial_call(driver: Callable[..., Any]) -> Any:
+    """A driver on the thread that calls it: the loss; the gradient goes into `out`."""
+
+    @jit_inline
+    def call(batch, parameters, out, reg, want_loss, want_gradient):
+        X, counters = batch[0], np.empty(0, np.int64)
+        goal = np.intp(Goal.GRADIENT if want_gradient else Goal.NOTHING)
+        workspace = np.empty((0, 0), X.dtype), np.empty((0, 0)), counters, counters
+        settings, wanted = (float(reg), 0.0), (want_loss, goal)
+        return driver(batch, parameters, out, settings, wanted, workspace, np.intp(Role.SERIAL))[0]
+
+    return call

@@ -1,0 +1,294 @@
+"""One pass over X: the scores, the residual and the gradient of a tile while it is cached.
+
+Rows are cut into chunks, and chunks into tiles, both by the shapes alone. Each chunk sums into a
+partial gradient of its own, and the partials are added in their order, so the result has the same
+bits whichever thread took which chunk.
+
+Inside, the scores S are (K, n): a sample is a column, so that the residual runs over many at once.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
+from .jit import device_function, jit, jit_inline
+from .pool import DONE, NEXT, atomic_fetch_add
+from .vectors import VECTOR_BYTES, address, keep_out_of_line
+
+TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
+SCRATCH_BYTES = 3 * 2**20  # of a thread, however wide a row
+MIN_TILE, MAX_TILE = 128, 1024  # with fewer rows, the gradient is read and written too often
+CHUNK_NANOSECONDS = 12_000  # less would hardly pay for a helper that is awake
+MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that pay for a partial gradient of their own; chunks
+WIDE_D, WIDE_K = 256, 24  # features; classes or hidden units
+SQUARE = 16  # a matrix is transposed in squares whose rows and columns both stay in the L1 cache
+PARTIAL_BYTES = 2**23  # of all partial gradients together
+SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use
+
+# ---- shapes ----
+
+
+@device_function
+def whole_vectors(n):
+    """n, rounded up to whole vectors of either dtype."""
+    return (n + 15) // 16 * 16
+
+
+@device_function
+def is_wide(D, K, size):
+    """Whether K lies along the vectors: W and dW need no transpose then, but the scores do."""
+    lanes = VECTOR_BYTES // size
+    used = K / ((K + lanes - 1) // lanes * lanes)
+    return D >= WIDE_D and K >= WIDE_K and used >= 0.75
+
+
+@device_function
+def gradient_length(D, K, wide):
+    """Numbers of a partial dW: D rows of K where K is wide, else K rows of D; and of a row."""
+    row = whole_vectors(K) if wide else padded(D)
+    return (D if wide else K) * row, row
+
+
+@jit
+def geometry(N, D, K, above, size):
+    """How a pass is cut; `above` is the number of classes above K hidden units, or 0.
+
+    Gives rows of a tile, rows of a chunk, chunks, whether K is wide, rows of scratch, and numbers
+    of a partial gradient.
+    """
+    scratch_rows = SCRATCH_ROWS + (K + above if above > 0 else 0)
+    row = size * (D + K + scratch_rows)
+    tile = max(1, min(MAX_TILE, max(MIN_TILE, TILE_BYTES // row), SCRATCH_BYTES // row))
+    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
+    wide = is_wide(D, K, size)
+    numbers = gradient_length(D, K, wide)[0] + K
+    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
+    chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // MIN_CHUNK)
+    chunks = max(1, chunks - chunks % 2)  # two threads get the same number
+    rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
+    # Rows so wide that a tile holds few are not rounded up, which would double the scratch.
+    tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
+    if above > 0:
+        numbers += gradient_length(K, above, False)[0] + above
+    return tile, rows, (N + rows - 1) // rows, wide, scratch_rows, numbers
+
+
+# ---- small loops ----
+
+
+@device_function(fastmath={"reassoc", "contract"})
+def total(numbers, n):
+    """Sum of the first n numbers, in whatever order is fastest (and the same every time)."""
+    result = numbers.dtype.type(0)
+    for i in range(n):
+        result += numbers[i]
+    return result
+
+
+@device_function
+def transpose(A, rows, columns, B):
+    """B = Aᵀ, of the first rows and columns of A."""
+    for i in range(0, rows, SQUARE):
+        for j in range(0, columns, SQUARE):
+            for c in range(j, min(j + SQUARE, columns)):
+                for r in range(i, min(i + SQUARE, rows)):
+                    B[c, r] = A[r, c]
+
+
+@device_function
+def transposed(W):
+    """Wᵀ, each row with room for whole vectors."""
+    rows, columns = W.shape
+    Wt = np.empty((columns, padded(rows)), W.dtype)
+    transpose(W, rows, columns, Wt)
+    return Wt
+
+
+@device_function
+def gather(A, rows, start, n, copy):
+    """Copy n rows of A from `start` on, or those whose numbers stand there in `rows`."""
+    keep_out_of_line()
+    for r in range(n):
+        copy[r] = A[rows[start + r] if rows.size > 0 else start + r]
+
+
+@device_function
+def gather_rows(X, rows, start, n, copy):
+    """The same of a matrix."""
+    keep_out_of_line()
+    for r in range(n):
+        row = rows[start + r] if rows.size > 0 else start + r
+        for d in range(X.shape[1]):
+            copy[r, d] = X[row, d]
+
+
+@device_function
+def negative(numbers):
+    """How many of them are less than 0."""
+    count = 0
+    for i in range(len(numbers)):
+        count += numbers[i] < 0
+    return count
+
+
+# ---- the residual of a tile ----
+#
+#     residual(S, y, s, scratch, rest, partial, want_loss, want_gradient) -> loss, invalid
+#
+# overwrites the scores S (K, n) of n samples by s ∂loss/∂score and gives the sum of their weighted
+# losses, and how many labels are none. `scratch` holds rows of a tile's length to work in; the
+# gradients of `rest`, the parameters above the scores, are added to `partial`.
+
+
+def pointwise(residual: Callable[..., Any]) -> Any:
+    """The residual of a tile from that of a sample with one score: (z, y) -> loss, ∂loss/∂z."""
+    # in the loops below, so that LLVM makes vectors of it, and drops a loss that is not wanted
+    residual = jit_inline(getattr(residual, "py_func", residual))
+
+    @device_function(fastmath={"reassoc", "contract"})
+    def residual_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+        z, losses, loss, zero = S[0], scratch[0], 0.0, S.dtype.type(0)
+        if want_loss:
+            for i in range(len(y)):
+                overflow = zero * z[i]  # 0, or nan, so that a score that overflowed shows
+                losses[i], slope = residual(z[i], y[i])
+                losses[i] += overflow
+                z[i] = overflow + s[i] * slope
+            for i in range(len(y)):  # in float64, so apart: it would halve the vectors of float32
+                loss += s[i] * losses[i]
+        else:
+            for i in range(len(y)):
+                z[i] = zero * z[i] + s[i] * residual(z[i], y[i])[1]
+        return loss, 0
+
+    return residual_of_tile
+
+
+def hidden_layer(residual: Callable[..., Any]) -> Any:
+    """The residual of the scores of a hidden layer, max(0, S), from that of the scores above it."""
+
+    @device_function
+    def residual_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+        W2, b2 = rest
+        (H, K), n, size, zero = W2.shape, len(y), S.itemsize, S.dtype.type(0)
+        Z, G, row = scratch[SCRATCH_ROWS : SCRATCH_ROWS + K], scratch[SCRATCH_ROWS + K :], padded(H)
+        for j in range(H):
+            for i in range(n):  # 0 where negative, or nan where it overflowed
+                S[j, i] = zero + zero * S[j, i] if S[j, i] < 0 else S[j, i]
+        for k in range(K):
+            Z[k] = b2[k]
+        h, z, g = (address(S), S.strides[0]), (address(Z), S.strides[0]), (address(G), S.strides[0])
+        gemm_nn(zero, h, (address(W2), size, K * size), z, (K, n, H), NO_PREFETCH)
+        loss, invalid = residual(Z, y, s, scratch, (), partial, want_loss, want_gradient)
+        if want_gradient:
+            gemm_nt(zero, h, z, (address(partial), row * size), (H, K, n))
+            for k in range(K):
+                partial[K * row + k] += total(Z[k], n)
+            for j in range(H):
+                G[j] = 0
+            gemm_nn(zero, z, (address(W2), K * size, size), g, (H, n, K), NO_PREFETCH)
+            for j in range(H):
+                for i in range(n):
+                    S[j, i] = zero if S[j, i] == 0 else G[j, i]
+        return loss, invalid
+
+    return residual_of_hidden
+
+
+# ---- the pass ----
+
+
+def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
+    """The pass of a problem with this residual; each thread runs it until all chunks are taken."""
+
+    def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):  # noqa: C901
+        """Sum the gradient of each chunk in `partials`; its loss, weight and invalid in `sums`."""
+        (X, y, weight, rows), (tile, chunk_rows, wide, scratch_rows) = batch, shapes
+        W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
+        D, K, size, zero, rest = X.shape[1], W.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
+        gathered = rows.size > 0
+        N = rows.size if gathered else len(X)
+        fortran = not gathered and X.strides[0] == size and (X.strides[1] != size or D == 1)
+        # Another order is copied tile by tile; so is one whose rows, a multiple of a page apart,
+        # all fall upon the same lines of the L1 cache, where that pays.
+        strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
+        copied = gathered or (not wide and not fortran and (strided or paged))
+        copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
+        Wt = transposed(W[: 0 if wide else D])
+        Z = np.empty((tile if wide else 0, whole_vectors(K)), X.dtype)
+        S = np.empty((K + scratch_rows + 1, padded(tile)), X.dtype)
+        S, scratch, ones = S[:K], S[K:-1], S[-1]
+        ones[:] = 1
+        some_labels = np.empty(tile if gathered else 0, y.dtype)
+        some_weights = np.empty(tile if gathered and weight.size > 0 else 0, X.dtype)
+        length, row = gradient_length(D, K, wide)
+        chunk = atomic_fetch_add(counters, NEXT)
+        while chunk * chunk_rows < N:
+            partial = partials[chunk]
+            partial[:] = 0
+            loss, weights, invalid = 0.0, 0.0, 0
+            stop = min(N, (chunk + 1) * chunk_rows)
+            for start in range(chunk * chunk_rows, stop, tile):
+                n = min(tile, stop - start)
+                x = address(X) + start * X.strides[0], X.strides[0], X.strides[1]
+                if copied:
+                    gather_rows(X, rows, start, n, copy)
+                    x = address(copy), copy.strides[0], size
+                labels, s = y[start : start + n], ones[:n]
+                if weight.size > 0:
+                    s = weight[start : start + n]
+                if gathered:
+                    gather(y, rows, start, n, some_labels)
+                    labels = some_labels[:n]
+                    if weight.size > 0:
+                        gather(weight, rows, start, n, some_weights)
+                        s = some_weights[:n]
+                if weight.size > 0:
+                    invalid += negative(s)
+                weights += total(s, n)
+                # Numba frees an array after its last mention: addresses are taken as late as here
+                w, scores, g = (
+                    address(Wt),
+                    (address(S), S.strides[0]),
+                    (address(partial), row * size),
+                )
+                z = address(Z), Z.strides[0]
+                if wide:
+                    for r in range(n):
+                        for k in range(K):
+                            Z[r, k] = b[k]
+                    gemm_nn(zero, (address(W), K * size), x, z, (n, K, D), NO_PREFETCH)
+                    transpose(Z, n, K, S)
+                else:
+                    for k in range(K):
+                        S[k] = b[k]
+                    if fortran:
+                        columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
+                        gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
+                    else:
+                        gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
+                of_rest = partial[length + K :]
+                losses, wrong = residual(
+                    S, labels, s, scratch, rest, of_rest, want_loss, want_gradient
+                )
+                loss += losses
+                invalid += wrong
+                if want_gradient:
+                    if wide:
+                        transpose(S, K, n, Z)
+                        gemm_nn(zero, z, (x[0], x[2], x[1]), g, (D, K, n), NO_PREFETCH)
+                    elif fortran:
+                        gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, K, n))
+                    else:
+                        last = copied or start + tile >= stop
+                        distance = NO_PREFETCH if last else tile * X.strides[0]
+                        gemm_nn(zero, x[:2], (scores[0], scores[1], size), g, (K, D, n), distance)
+                    for k in range(K):
+                        partial[length + k] += total(S[k], n)
+            sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, invalid
+            atomic_fetch_add(counters, DONE)
+            chunk = atomic_fetch_add(counters, NEXT)
+
+    return jit_inline(tile_pass)

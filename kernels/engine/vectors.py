@@ -1,0 +1,204 @@
+"""SIMD vectors as LLVM instructions, the addresses of arrays, and a few hints to the compiler.
+
+Numba has no vector type, so the micro-kernels in gemm.py emit LLVM IR themselves. They take
+addresses of type intp; an array must be alive while its address is in use.
+"""
+
+import os
+
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from .cache import host_features
+from .jit import device_function
+
+_WIDEST = 64 if "+avx512f" in host_features() else 32 if "+avx2" in host_features() else 16
+VECTOR_BYTES = int(os.environ.get("KERNELS_VECTOR_BYTES", _WIDEST))
+FUSED = "+fma" in host_features() or "+neon" in host_features()
+
+
+class VectorBuilder:
+    """LLVM instructions on vectors of one float type; indices, strides and offsets are intp."""
+
+    def __init__(self, builder, real):
+        self.builder = builder
+        self.size = real.bitwidth // 8
+        self.lanes = VECTOR_BYTES // self.size
+        self.scalar = ir.FloatType() if self.size == 4 else ir.DoubleType()
+        self.vector = ir.VectorType(self.scalar, self.lanes)
+        self.int = ir.IntType(types.intp.bitwidth)
+        self.suffix = f"v{self.lanes}f{real.bitwidth}"
+
+    # ---- constants and tuples ----
+
+    def intp(self, n):
+        return ir.Constant(self.int, n)
+
+    def i32(self, n):
+        return ir.Constant(ir.IntType(32), n)
+
+    def zero(self):
+        return ir.Constant(self.vector, [0.0] * self.lanes)
+
+    def unpack(self, values):
+        """The elements of a Numba UniTuple."""
+        return [self.builder.extract_value(values, i) for i in range(values.type.count)]
+
+    # ---- memory ----
+
+    def pointer(self, address, *offsets):
+        """A pointer to the number at an address plus offsets in bytes."""
+        for offset in offsets:
+            address = self.builder.add(address, offset)
+        return self.builder.inttoptr(address, self.scalar.as_pointer())
+
+    def vector_pointer(self, pointer, j=None):
+        pointer = pointer if j is None else self.builder.gep(pointer, [j])
+        return self.builder.bitcast(pointer, self.vector.as_pointer())
+
+    def load(self, pointer, j=None):
+        return self.builder.load(self.vector_pointer(pointer, j), align=self.size)
+
+    def store(self, value, pointer):
+        self.builder.store(value, self.vector_pointer(pointer), align=self.size)
+
+    def mask(self, count):
+        """True in the first `count` lanes."""
+        lanes = ir.Constant(ir.VectorType(self.int, self.lanes), list(range(self.lanes)))
+        return self.builder.icmp_signed("<", lanes, self.splat(count))
+
+    def masked_load(self, pointer, mask, j=None):
+        """Load the lanes where the mask is true; zero, without access to memory, in the others."""
+        operands = [self.vector_pointer(pointer, j), self.i32(self.size), mask, self.zero()]
+        return self.call(f"llvm.masked.load.{self.suffix}.p0", self.vector, operands)
+
+    def prefetch(self, pointer, offset):
+        """Prefetch the cache line at `offset` bytes from the pointer into L2; never faults."""
+        byte = self.builder.bitcast(pointer, ir.IntType(8).as_pointer())
+        read, locality, data = self.i32(0), self.i32(2), self.i32(1)
+        operands = [self.builder.gep(byte, [offset]), read, locality, data]
+        self.call("llvm.prefetch.p0", ir.VoidType(), operands)
+
+    # ---- arithmetic ----
+
+    def call(self, name, result, operands):
+        """Call an LLVM intrinsic, which the module declares once."""
+        module = self.builder.module
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(result, [o.type for o in operands]), name)
+        return self.builder.call(module.globals[name], operands)
+
+    def multiply_add(self, a, b, c):
+        if not FUSED:
+            return self.builder.fadd(self.builder.fmul(a, b), c)
+        return self.call(f"llvm.fma.{self.suffix}", self.vector, [a, b, c])
+
+    def splat(self, value):
+        """A vector with `value` in every lane."""
+        undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
+        first = self.builder.insert_element(undefined, value, self.i32(0))
+        return self.shuffle(first, first, [0] * self.lanes)
+
+    def shuffle(self, a, b, lanes):
+        lanes = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
+        return self.builder.shuffle_vector(a, b, lanes)
+
+    def horizontal_sums(self, vectors):
+        """The sum of each vector, as one vector: each addition serves two vectors at once."""
+        segment = self.lanes
+        while segment > 1:
+            half, width = segment // 2, vectors[0].type.count
+            low = [lane for lane in range(width) if lane % segment < half]
+            pairs = [(vectors[0], vectors[0])]
+            if len(vectors) > 1:
+                low += [lane + width for lane in low]
+                pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+            high = [lane + half for lane in low]
+            vectors = [
+                self.builder.fadd(self.shuffle(a, b, low), self.shuffle(a, b, high))
+                for a, b in pairs
+            ]
+            segment = half
+        while len(vectors) > 1:  # more vectors than lanes are concatenated
+            both = list(range(2 * vectors[0].type.count))
+            pairs = list(zip(vectors[::2], vectors[1::2], strict=True))
+            vectors = [self.shuffle(a, b, both) for a, b in pairs]
+        return vectors[0]
+
+    # ---- control flow ----
+
+    def loop(self, stop, step, carried, body, start=None):
+        """for j in range(start or 0, stop, step): carried = body(j, carried); returns carried."""
+        builder = self.builder
+        before, head = builder.block, builder.append_basic_block("loop.head")
+        inside, after = (builder.append_basic_block(f"loop.{name}") for name in ("body", "end"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        j, values = builder.phi(self.int), [builder.phi(value.type) for value in carried]
+        builder.cbranch(builder.icmp_signed("<", j, stop), inside, after)
+        builder.position_at_end(inside)
+        new = [*body(j, values), builder.add(j, self.intp(step))]
+        for phi, first, later in zip(
+            [*values, j], [*carried, start or self.intp(0)], new, strict=True
+        ):
+            phi.add_incoming(first, before)
+            phi.add_incoming(later, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return values
+
+    def conditional(self, condition, values, body):
+        """body() if condition else values"""
+        builder, before = self.builder, self.builder.block
+        with builder.if_then(condition):
+            new, inside = body(), builder.block
+        phis = [builder.phi(value.type) for value in values]
+        for phi, old, value in zip(phis, values, new, strict=True):
+            phi.add_incoming(old, before)
+            phi.add_incoming(value, inside)
+        return phis
+
+    def switch(self, value, cases):
+        """cases[value](), of functions by number; nothing for another number."""
+        builder, after = self.builder, self.builder.append_basic_block("after")
+        branch = builder.switch(value, after)
+        for number, emit in cases.items():
+            block = builder.append_basic_block("case")
+            branch.add_case(self.intp(number), block)
+            builder.position_at_end(block)
+            emit()
+            builder.branch(after)
+        builder.position_at_end(after)
+
+
+@device_function(forceinline=True)
+def address(array):
+    """The address of an array's first number, as intp.
+
+    It does not keep the array alive: Numba frees an array after its last mention, so take the
+    address anew, inside the loop, where it is used.
+    """
+    return np.intp(array.ctypes.data)
+
+
+@intrinsic
+def itemsize(typingctx, x):
+    """The bytes of a number's type, as a constant of type intp."""
+
+    def generate(context, builder, signature, args):
+        return ir.Constant(ir.IntType(types.intp.bitwidth), x.bitwidth // 8)
+
+    return types.intp(x), generate
+
+
+@intrinsic
+def keep_out_of_line(typingctx):
+    """Keep the calling function out of line: LLVM would copy all its micro-kernels to each call."""
+
+    def generate(context, builder, signature, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return types.void(), generate

@@ -1,0 +1,114 @@
+# The types of linear.py, whose public functions are made from the declaration at its end.
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple, type_check_only
+
+from numpy.typing import ArrayLike
+from typing_extensions import Unpack  # for the type checker alone, which has it built in
+
+from .descent.settings import Options
+from .problem import Problem
+from .sums import AverageOptions, SumOptions, Sums
+from .validate import Array
+
+PROBLEM: Problem
+VARIANTS: dict[str, Callable[..., Any]]
+
+class Gradient(NamedTuple):
+    w: Array
+    b: float | None
+
+class Parameters(NamedTuple):
+    w: Array
+    b: float | None
+
+@type_check_only
+class _Fit(NamedTuple):
+    w: Array
+    b: float | None
+    losses: Array
+    n_iter: int
+    converged: bool
+
+class Fit(_Fit):
+    message: str
+
+def loss_and_gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    reg: float = 0.0,
+    sample_weight: ArrayLike | None = None,
+    variant: str = "tiled",
+    threads: int | None = None,
+) -> tuple[float, Gradient]: ...
+def loss(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    **options: Unpack[AverageOptions],
+) -> float: ...
+def gradient(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    **options: Unpack[AverageOptions],
+) -> Gradient: ...
+def update(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None = None,
+    *,
+    learning_rate: float,
+    **options: Unpack[AverageOptions],
+) -> tuple[Array, float | None]: ...
+def sums(
+    X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float | None = None, **options: Unpack[SumOptions]
+) -> Sums: ...
+def average(
+    parts: Sums | Iterable[Sums], w: ArrayLike, b: float | None = None, *, reg: float = 0.0
+) -> tuple[float, Gradient]: ...
+def scores(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
+def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
+def descend(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    w: ArrayLike | None = None,
+    b: float | None = None,
+    start: Fit | None = None,
+    learning_rate: float,
+    callback: Callable[[int, float, Parameters], Any] | None = None,
+    **options: Unpack[Options],
+) -> Fit: ...
+
+# For a caller's own compiled code, which types them itself.
+loss_and_gradient_loop: Any
+loss_loop: Any
+gradient_loop: Any
+loss_and_gradient_tiled: Any
+loss_tiled: Any
+gradient_tiled: Any
+
+def loss_and_gradient_numpy(
+    X: Any,
+    y: Any,
+    w: Any,
+    b: Any,
+    reg: float = 0.0,
+    sample_weight: Any = None,
+    want_loss: bool = True,
+    want_gradient: bool = True,
+) -> tuple[float, Gradient]: ...
+
+# What they are made of.
+sums_loop: Any
+update_loop: Any
+squared_error: Any
+
+def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: float) -> tuple[Any, ...]: ...

@@ -1,0 +1,316 @@
+"""The public functions of every problem, made from its declaration.
+
+A call goes down from here. A public function has the problem's own signature, see `signature`, and
+calls `answer`, which passes what needs no conversion straight to the compiled driver. Whatever else
+is passed, and whatever the driver found invalid, is converted or refused by `Variants.validated`.
+"""
+
+import dataclasses
+import functools
+import math
+import sys
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from . import descent, validate
+from .documentation import docstrings
+from .engine.driver import SMALL, driver_types, run_shared
+from .engine.pool import NO_WORKSPACE, Role
+from .engine.raw import averaged, serial_call
+from .engine.reduce import Goal
+from .signature import public_function, raw_functions
+from .sums import Sums, add_in_tree
+from .variants import ALL_ROWS, F32, F64, NO_WEIGHTS, Variants, is_ready
+
+TUPLES = {
+    "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
+    "Parameters": "What is fitted; None for a bias where there is none.",
+    "Fit": """What `descend` found, and how.
+
+    `losses` has one loss an iteration, of the parameters before its step; `message` says why it
+    ended. Accuracies are those after each epoch, where a validation set was given.
+    """,
+}
+SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
+
+
+def linear_scores(X: Any, W: Any, b: Any) -> Any:
+    """X W + b"""
+    z = X @ W
+    z += b
+    return z
+
+
+class Problem:
+    """A gradient, declared: its public functions are attributes, and `public` has them by name.
+
+    Parameters
+    ----------
+    name : str
+    parameters : mapping of str to str
+        Names and axes: weights and a bias, which may be None, as in ``{"W": "DK", "b": "K"}`` and
+        ``{"w": "D", "b": ""}``, or those of two layers.
+    y : Target
+        What y holds, and how it is checked.
+    loop, numpy : callable
+        ``(X, y, s, *parameters)`` to ``(Σ s ℓ, Σ s, Σ s ∂ℓ/∂θ, ...)``, compiled and vectorised.
+    residual : callable
+        Compiled, of one sample: ``(z, y)`` to ``(ℓ, ∂ℓ/∂z)``; where there are several scores, of a
+        tile of samples, see `engine.tile_pass`.
+    curvature : float, optional
+        A bound on ∂²ℓ/∂z²; None where the scores are not linear in the parameters.
+    scores : callable, optional
+        ``(X, *parameters)`` to the scores.
+    probabilities, predict : callable, optional
+        Scores to probabilities, and to predictions.
+    doc : str
+        The formula: what the docstrings begin with.
+    """
+
+    def __init__(  # noqa: PLR0913
+        self,
+        name: str,
+        *,
+        parameters: Mapping[str, str],
+        y: validate.Target,
+        loop: Callable[..., Any],
+        numpy: Callable[..., Any],
+        residual: Callable[..., Any],
+        curvature: float | None = None,
+        scores: Callable[..., Any] = linear_scores,
+        probabilities: Callable[..., Any] | None = None,
+        predict: Callable[..., Any] | None = None,
+        doc: str = "",
+    ) -> None:
+        self.name, self.module, self.doc, self.scores_of = name, loop.__module__, doc, scores
+        self.variants = Variants(parameters, y, loop, numpy, residual)
+        self.probabilities_of, self.predictions_of = probabilities, predict
+        self.network = len(parameters) == 4
+        self.measured = ("train_accuracy", "validation_accuracy") if self.network else ()
+        history = "losses", "n_iter", "converged", *self.measured
+        self.Gradient = self.tuple_type("Gradient", parameters)
+        self.Parameters = self.tuple_type("Parameters", parameters)
+        self.Fit = self.tuple_type("Fit", (*parameters, *history))
+        dimensions = [max(d, 1) for d in self.variants.dimensions]
+        types = driver_types(dimensions, self.variants.label)
+        driver, scalar = self.variants.driver, self.variants.scalar_bias
+        loop_of_descent = descent.compiled_loop(
+            driver, self.module, scalar, lambda real: types(real)[:2]
+        )
+        self.model = descent.Model(
+            curvature, loop_of_descent, self.followed, self.named, self.refuse_start
+        )
+        self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
+        self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
+        self.define_functions()
+
+    def tuple_type(self, name: str, fields: Iterable[str]) -> Any:
+        """A named tuple as if it stood in the problem's module; of `Fit`, with a message beside."""
+        base = namedtuple(name, list(fields), module=self.module)  # type: ignore[misc]
+        members = {"__module__": self.module, "__doc__": TUPLES[name]}
+        members |= {"message": ""} if name == "Fit" else {"__slots__": ()}
+        return type(name, (base,), members)
+
+    # ---- the fast path ----
+
+    def answering(self, want_loss: bool, goal: Goal, finish: Callable[..., Any]) -> Any:
+        """What a public function calls; `finish` makes its answer of loss, weight and output."""
+        variants, wanted, ndarray = self.variants, (want_loss, int(goal)), np.ndarray
+        ready, values, labels = variants.ready, variants.values, variants.target.dtype
+        kernel, of_sums = variants.kernel, None
+        if goal == Goal.SUMS:
+            kernel, of_sums = variants.sums_kernel, F64
+        compiled = not numba.config.DISABLE_JIT
+
+        def answer(X, y, parameters, s, reg, variant, threads, rate=0.0):
+            if (
+                type(X) is ndarray
+                and ((dtype := X.dtype) is F64 or dtype is F32)
+                and X.ndim == 2
+                and type(y) is ndarray
+                and type(variant) is str  # an array of one string equals it too
+                and variant == "tiled"
+                and (type(reg) is float or type(reg) is int)
+                and 0 <= reg <= LARGEST  # an int can be larger
+                and (threads is None or (type(threads) is int and threads > 0))
+                and type(rate) is float
+                and 0 <= rate <= LARGEST
+                and compiled
+                and (arrays := ready(parameters, dtype, of_sums or dtype)) is not None
+                and (s is None or is_ready(s, dtype))
+            ):
+                of_y, size, (N, D), (given, out) = labels or dtype, dtype.itemsize, X.shape, arrays
+                if y.dtype is not of_y and y.dtype.kind == "i":
+                    y = y.astype(of_y)
+                if is_ready(y, of_y):
+                    call = (X, y, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), given, out
+                    try:
+                        if threads == 1 or N * (D + 16) * (given[0].size // (D or 1) + 2) < SMALL:
+                            loss, weight, invalid, _ = kernel[size](
+                                *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
+                            )
+                        else:
+                            shared = *call, (reg, rate), wanted
+                            loss, weight, invalid = run_shared(kernel, shared, threads)
+                        if not invalid:
+                            return finish(loss, weight, values(out, parameters))
+                    except TypeError:  # another number of dimensions
+                        pass
+            options = reg, rate, variant, threads
+            loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
+            return finish(loss, weight, values(out, parameters) if out else None)
+
+        return answer
+
+    # ---- the public average, predictions and descent ----
+
+    def averaging(self, parts: Any, parameters: tuple[Any, ...], reg: float) -> Any:
+        """Loss and gradient from the sums of blocks."""
+        parts = [parts] if isinstance(parts, Sums) else parts
+        total, reg = add_in_tree(map(self.own, parts)), validate.not_negative("reg", reg)
+        if total is None:
+            raise ValueError(
+                "parts is empty, and the average of nothing is not defined: "
+                "pass the sums of at least one block"
+            )
+        gradient, arrays = total.gradient, [p for p in parameters if np.ndim(p)]
+        dtype = F32 if arrays and all(np.asarray(p).dtype == F32 for p in arrays) else F64
+        like = np.empty((0, len(gradient[0])), dtype)
+        given = self.variants.given(like, parameters)
+        for name, summed, parameter in zip(gradient._fields, gradient, parameters, strict=True):
+            shapes = [None if a is None else np.shape(a) for a in (parameter, summed)]
+            if shapes[0] != shapes[1]:
+                is_one, is_other = map(validate.describe_shape, shapes)
+                raise ValueError(
+                    f"{name} is {is_one} and its gradient in the sums {is_other}: "
+                    "pass the parameters that the sums were made with"
+                )
+        if not 0 < total.weight < math.inf:
+            raise ValueError(
+                f"the total weight of the sums is {total.weight:g}, by which nothing can be "
+                "divided: pass sums of at least one sample of positive weight"
+            )
+        sums = [np.zeros(1) if g is None else np.atleast_1d(g) for g in gradient]
+        with np.errstate(all="ignore"):
+            in_float64 = tuple(p.astype(F64) for p in given)
+            loss, means = averaged((total.loss, total.weight, *sums), reg, in_float64)
+            means = tuple(mean.astype(dtype) for mean in means)
+        if not validate.all_finite((loss, *means)):
+            raise FloatingPointError(
+                f"the average is too large for {dtype}: pass the parameters as float64, or scale "
+                "the features that were summed"
+            )
+        return loss, self.Gradient(*self.variants.values(means, parameters))
+
+    def own(self, part: Any) -> Sums:
+        """The sums of this problem, or an error."""
+        if isinstance(part, Sums) and isinstance(part.gradient, self.Gradient):
+            return part
+        raise TypeError(
+            f"parts holds {validate.describe(part)}, which is not the sums of {self.name}: "
+            f"pass what {self.name}.sums gave"
+        )
+
+    def scored(self, X: Any, parameters: tuple[Any, ...]) -> Any:
+        """The scores of samples."""
+        X = validate.samples(X)
+        if self.network:
+            validate.finite("X", X)  # a hidden layer can hide an infinity
+        arrays = self.variants.given(X, parameters)
+        with np.errstate(all="ignore"):
+            z = self.scores_of(X, *self.variants.scalars(arrays))
+        validate.result((z,), X)
+        return z
+
+    def followed(self, batch: Any, arrays: Any, settings: Any, want_gradient: bool) -> Any:
+        """The loss and the gradient that a descent follows, unchecked."""
+        options = settings.reg, 0.0, settings.variant, settings.threads
+        goal = Goal.GRADIENT if want_gradient else Goal.NOTHING
+        loss, _, gradient = self.variants.run(batch, arrays, options, (True, goal))
+        return loss, gradient
+
+    def named(self, arrays: Any, fit_bias: bool) -> Any:
+        """Arrays as the public parameters."""
+        absent = not (fit_bias or self.network)
+        return self.Parameters(*self.variants.values(arrays, (None,) if absent else arrays))
+
+    def refuse_start(self, batch: Any, arrays: Any, settings: Any) -> None:
+        """Raise an error if the loss or the gradient at these parameters leaves the dtype."""
+        (X, y, s, _), parameters = batch, self.variants.scalars(arrays)
+        options = settings.reg, 0.0, settings.variant, settings.threads
+        wanted = True, Goal.GRADIENT
+        self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
+
+    def descending(
+        self, data: Any, parameters: Any, start: Any, settings: descent.Settings, network: Any
+    ) -> Any:
+        """The result of a descent; `network` is hidden, std and validation, of two layers."""
+        (X, y, s), (hidden, std, validation) = data, network
+        X = validate.samples(X)
+        given = descent.continued(start, self.Parameters._fields, parameters)
+        variant = validate.variant(settings.variant, self.variants.sums)
+        settings = dataclasses.replace(
+            settings, rng=descent.seed_from(settings.rng), variant=variant
+        )
+        if not self.network:
+            descent.refuse_bias(given[1], settings.fit_bias)
+        axes = tuple(self.variants.shapes.values())
+        given = descent.initial(axes, given, X, y, hidden, std, settings.rng)
+        arrays = self.variants.given(X, given)
+        batch = self.variants.batch(X, y, s, arrays)
+        measure = None if validation is None else self.accuracies(batch, validation, arrays)
+        losses = np.empty(0) if start is None else start.losses
+        found = descent.run(self.model, batch, arrays, settings, losses, measure)
+        before = [getattr(start, name, []) for name in self.measured]
+        measures = np.array([*zip(*before, strict=True), *found.measures]).reshape(-1, 2).T
+        history = found.losses, found.n_iter, found.converged
+        fit = self.Fit(*found.parameters, *history, *(measures if self.network else ()))
+        fit.message = found.message
+        return fit
+
+    def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
+        """A function that measures the accuracy on both sets."""
+        X = validate.samples(validation[0])
+        sets = batch[:2], self.variants.batch(X, validation[1], None, arrays)[:2]
+        return lambda *p: [(self.public["predict"](X, *p) == y).mean() for X, y in sets]
+
+    # ---- the definitions ----
+
+    def define_functions(self) -> None:
+        """Make the public functions, as attributes and in `public`."""
+        Gradient, array = self.Gradient, NDArray[Any]
+        gradient = functools.partial(tuple.__new__, Gradient)
+        answers = {  # whether the loss is wanted, what else, and the answer made of both
+            "loss_and_gradient": (True, Goal.GRADIENT, lambda loss, _, out: (loss, gradient(out))),
+            "loss": (True, Goal.NOTHING, lambda loss, _, out: loss),
+            "gradient": (False, Goal.GRADIENT, lambda _, __, out: gradient(out)),
+            "update": (False, Goal.STEP, lambda _, __, out: out),
+            "sums": (True, Goal.SUMS, lambda loss, weight, out: Sums(loss, weight, gradient(out))),
+        }
+        calls = {name: self.answering(*answer) for name, answer in answers.items()}
+        calls |= {"average": self.averaging, "scores": self.scored, "descend": self.descending}
+        scored, predicted, probable = self.scored, self.predictions_of, self.probabilities_of
+        calls["predict"] = (lambda X, p: predicted(scored(X, p))) if predicted else scored
+        if probable:
+            calls["probabilities"] = lambda X, p: probable(scored(X, p))
+        both = tuple[float, Gradient]  # type: ignore[valid-type]
+        returns = {"loss_and_gradient": both, "loss": float, "gradient": Gradient, "average": both}
+        returns |= {"update": tuple[Any, ...], "sums": Sums, "descend": self.Fit}
+        shapes, docs = self.variants.shapes, docstrings(self)
+        for name, call in calls.items():
+            kind = returns.get(name, array)
+            function = public_function(name, self.module, shapes, kind, call)
+            function.__doc__ = docs[name]
+            self.public[name] = function
+        sums = self.variants.sums
+        raw = {"loop": sums["loop"], "numpy": sums["numpy"]}
+        raw["tiled"] = serial_call(self.variants.driver)
+        for variant, call in raw.items():
+            self.public |= raw_functions(self.module, shapes, variant, Gradient, call)
+        for name, function in self.public.items():
+            setattr(self, name, function)

@@ -1,0 +1,145 @@
+"""Functions whose signatures follow from a declaration, written as source and executed.
+
+As `collections.namedtuple` does it: `help`, `inspect.signature` and Python's own errors show the
+names of each problem's parameters, a call costs what any function costs, and a traceback shows the
+source.
+"""
+
+import inspect
+import linecache
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from .descent import Settings
+from .engine.jit import jit, value_if_present
+from .engine.raw import averaged, c_ordered, if_absent
+from .sums import Sums
+
+Shapes = Mapping[str, str]  # the axes of each parameter by its name: {"W": "DK", "b": "K"}
+
+# ---- the public functions ----
+
+SETTINGS = ", ".join(
+    field.name if field.default is MISSING else f"{field.name}={field.default!r}"
+    for field in fields(Settings)
+)
+DATA = "X, y, {parameters}, *, {option}reg=0.0, sample_weight=None, variant='tiled', threads=None"
+ARGUMENTS = {
+    **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), DATA.replace("{option}", "")),
+    "update": DATA.replace("{option}", "learning_rate, "),
+    "sums": DATA.replace("{option}reg=0.0, ", ""),
+    "average": "parts, {parameters}, *, reg=0.0",
+    **dict.fromkeys(("scores", "probabilities", "predict"), "X, {parameters}"),
+    "descend": "X, y, *, {network}{start}, start=None, sample_weight=None, " + SETTINGS,
+}
+CALL = "call(X, y, ({names}), sample_weight, reg, variant, threads)"
+BODIES = {
+    **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), CALL),
+    "update": CALL.replace("threads", "threads, learning_rate"),
+    "sums": CALL.replace("reg", "0.0"),
+    "average": "call(parts, ({names}), reg)",
+    **dict.fromkeys(("scores", "probabilities", "predict"), "call(X, ({names}))"),
+    "descend": "call((X, y, sample_weight), ({names}), start, Settings({settings}), {of_network})",
+}
+TYPES: dict[str, Any] = {
+    "X": "ArrayLike",  # a string, since NumPy's union fills a screen
+    "y": "ArrayLike",
+    "parts": Sums | Iterable[Sums],
+    "sample_weight": "ArrayLike | None",
+    "hidden": int,
+    "std": float,
+    "validation": tuple[ArrayLike, ArrayLike] | None,
+    **Settings.__annotations__,
+}
+
+
+def public_function(name: str, module: str, shapes: Shapes, returns: Any, call: Any) -> Any:
+    """The public function of that name, in `module`, for parameters of these names and axes."""
+    network, last = len(shapes) == 4, list(shapes)[-1]
+    types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
+    for parameter in types if name == "descend" else () if network else (last,):
+        types[parameter] += " | None"
+    parts = {
+        "parameters": ", ".join(shapes) + ("" if network else "=None"),
+        "names": ", ".join(shapes),
+        "start": ", ".join(f"{parameter}=None" for parameter in shapes),
+        "network": "hidden=100, std=0.01, validation=None, " if network else "",
+        "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",
+        "settings": ", ".join(f"{field.name}={field.name}" for field in fields(Settings)),
+    }
+    header = f"{name}({ARGUMENTS[name]})".format(**parts)
+    body = f"return {BODIES[name]}".format(**parts)
+    function = define(module, header, [body], call=call, Settings=Settings)
+    types = TYPES | types | {"start": returns | None}
+    function.__annotations__ = {p: types[p] for p in inspect.signature(function).parameters}
+    function.__annotations__["return"] = returns
+    return function
+
+
+# ---- functions for a caller's own compiled code ----
+
+
+def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call: Any) -> Any:
+    """loss_and_gradient, loss and gradient of a variant, without checks and on one thread.
+
+    `call` is a function (X, y, s, *parameters) that sums, of `loop` and `numpy`, or what
+    `engine.raw.serial_call` makes of a driver, of `tiled`.
+    """
+    tiled, compile_as = variant == "tiled", jit if variant != "numpy" else lambda f: f
+    names, last = list(shapes), list(shapes)[-1]
+    present, found = list(names), [f"out[{i}]" for i in range(len(names))]
+    arrays = [f"c_ordered({name})" for name in names]
+    empty = [f"np.empty(given[{i}].shape, X.dtype)" for i in range(len(names))]
+    if shapes[last] == "":
+        present[1] = arrays[1] = f"float(if_absent({last}, 0.0))"
+        empty[1] = "np.empty(1, X.dtype)"
+        found[1] = f"value_if_present({last}, float(out[1]{'[0]' if tiled else ''}))"
+    elif len(shapes) == 2:
+        present[1] = f"if_absent({last}, np.zeros({names[0]}.shape[1], X.dtype))"
+        arrays[1], found[1] = f"c_ordered({present[1]})", f"value_if_present({last}, out[1])"
+    if tiled:
+        lines = [
+            f"given = ({', '.join(arrays)})",
+            f"out = ({', '.join(empty)})",
+            "s = c_ordered(if_absent(sample_weight, np.empty(0, X.dtype)))",
+            "batch = (X, c_ordered(y), s, np.empty(0, np.int64))",
+            "loss = call(batch, given, out, reg, want_loss, want_gradient)",
+        ]
+    else:
+        lines = [
+            f"given = ({', '.join(present)})",
+            "ones = np.broadcast_to(np.ones(1, X.dtype), (len(X),))",
+            "sums = call(X, y, if_absent(sample_weight, ones), *given)",
+            "loss, out = averaged(sums, reg, given)",
+        ]
+    data, options = f"X, y, {', '.join(names)}", "reg=0.0, sample_weight=None"
+    wants = "want_loss=True, want_gradient=True"
+    both = f"loss_and_gradient_{variant}"
+    lines.append(f"return loss, Gradient({', '.join(found)})")
+    known = {"if_absent": if_absent, "value_if_present": value_if_present, "averaged": averaged}
+    known |= {"call": call, "Gradient": Gradient, "c_ordered": c_ordered}
+    made = {both: compile_as(define(module, f"{both}({data}, {options}, {wants})", lines, **known))}
+    if variant == "numpy":
+        return made
+    for name, wanted in (("loss", "True, False)[0]"), ("gradient", "False, True)[1]")):
+        body = [f"return both({data}, reg, sample_weight, {wanted}"]
+        header = f"{name}_{variant}({data}, {options})"
+        made[f"{name}_{variant}"] = compile_as(define(module, header, body, both=made[both]))
+    return made
+
+
+# ---- both ----
+
+
+def define(module: str, header: str, lines: list[str], **known: Any) -> Any:
+    """A function with this header and these lines, knowing `known`, as if it stood in `module`."""
+    name = header.partition("(")[0]
+    source, filename = "\n    ".join([f"def {header}:", *lines, ""]), f"<{module}.{name}>"
+    known |= {"__name__": module, "np": np, "ArrayLike": ArrayLike}
+    exec(compile(source, filename, "exec"), known)
+    linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
+    return known[name]

@@ -1,0 +1,209 @@
+"""The variants of a problem: what is passed to them, which one runs, what its sums become."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numba
+import numpy as np
+
+from . import validate
+from .engine.driver import Kernel, driver_types, make_driver, run_shared
+from .engine.raw import averaged
+from .engine.reduce import Goal
+from .engine.tile_pass import pointwise
+from .sums import Sums, add_in_tree
+
+F32, F64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
+ALL_ROWS = np.empty(0, np.int64)
+NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
+BLOCK = 2**18  # numbers of X that are converted to float64 at a time
+
+
+def is_ready(array: Any, dtype: Any) -> bool:
+    """Whether the driver takes an array as it is; shapes, order and numbers it sees for itself."""
+    return type(array) is np.ndarray and array.dtype is dtype
+
+
+# The parameters, and arrays for the output, if the driver takes them as they are. Written out for
+# each kind of problem: a loop over the parameters would take longer than a small gradient.
+
+
+def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    w, b = parameters
+    if b is None:
+        b = 0.0
+    if type(w) is ndarray and w.dtype is dtype and type(b) is float:
+        return (w, b), (empty(w.shape, of_out), empty(1, of_out))
+    return None
+
+
+def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    W, b = parameters
+    if type(W) is ndarray and W.dtype is dtype:
+        if b is None:
+            return (W, zeros(W.shape[-1], dtype)), (
+                empty(W.shape, of_out),
+                empty(W.shape[-1], of_out),
+            )
+        if type(b) is ndarray and b.dtype is dtype:
+            return parameters, (empty(W.shape, of_out), empty(b.shape, of_out))
+    return None
+
+
+def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    for p in parameters:
+        if type(p) is not ndarray or p.dtype is not dtype:
+            return None
+    W1, b1, W2, b2 = [empty(p.shape, of_out) for p in parameters]
+    return parameters, (W1, b1, W2, b2)
+
+
+class Variants:
+    """What is the same in all public functions of a problem.
+
+    Inside, the parameters are a tuple of arrays, zeros for a bias that is None and an array of one
+    for a bias that is one number; a batch is (X, y, s, rows), where `s` and `rows` have the size 0
+    if there are no weights, and if all rows are meant.
+    """
+
+    def __init__(
+        self,
+        shapes: Mapping[str, str],
+        target: validate.Target,
+        loop: Callable[..., Any],
+        numpy: Callable[..., Any],
+        residual: Callable[..., Any],
+    ) -> None:
+        self.shapes, self.target = dict(shapes), target
+        self.dimensions = tuple(map(len, shapes.values()))
+        self.one_layer, self.scalar_bias = len(shapes) == 2, self.dimensions[-1] == 0
+        self.ready = ready_with_vector if self.one_layer else ready_network
+        if self.scalar_bias:
+            residual, self.ready = pointwise(residual), ready_with_number
+        self.driver = make_driver(residual, not self.one_layer, self.scalar_bias)
+        self.driver.__module__ = loop.__module__
+        self.label = numba.types.int64 if target.dtype == INT64 else None
+        self.kernel, self.sums_kernel = (
+            Kernel(self.driver, driver_types(self.dimensions, self.label, out))
+            for out in (None, numba.types.float64)
+        )
+        # The vectors of the tiled kernel exist only compiled: without a compiler NumPy stands in.
+        tiled = numpy if numba.config.DISABLE_JIT else self.tiled
+        python = getattr(loop, "py_func", loop)
+        self.sums = {"python": python, "numpy": numpy, "loop": loop, "tiled": tiled}
+
+    # ---- what goes in and out ----
+
+    def values(self, out: tuple[Any, ...], parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays as the public functions give them: None for a bias that is None, or a float."""
+        if parameters[-1] is None:
+            return out[0], None
+        return self.scalars(out)
+
+    def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays as the variants take and give them: a bias that is one number as a float."""
+        return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
+
+    def given(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+        """What was passed as parameters, as arrays in X's dtype."""
+        sizes, given = {"D": X.shape[1]}, list[Any]()
+        for (name, letters), value in zip(self.shapes.items(), parameters, strict=True):
+            shape: Any = tuple(map(sizes.get, letters))
+            if value is None and self.one_layer and given:
+                array = np.zeros(shape or 1, X.dtype)
+            elif letters:
+                array = validate.parameter(name, value, shape, letters, X)
+            else:
+                array = np.full(1, validate.number(name, value, X), X.dtype)
+            sizes.update(zip(letters, array.shape, strict=False))
+            given.append(array)
+        return tuple(given)
+
+    def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
+        """X, which was accepted, with what was passed as y and weights."""
+        y = self.target.check(y, X, len(arrays[-1]))
+        s = validate.weights(s, X, zeros)
+        return X, y, NO_WEIGHTS[X.itemsize] if s is None else s, ALL_ROWS
+
+    # ---- running one ----
+
+    def validated(self, batch: Any, parameters: Any, options: Any, wanted: Any) -> Any:
+        """Loss, weight and output for whatever was passed, or an error that says what is wrong."""
+        (X, y, s), (reg, rate, variant, threads), (_, goal) = batch, options, wanted
+        summing = goal == Goal.SUMS
+        rate = validate.not_negative("learning_rate", rate)
+        X = validate.samples(X, empty=summing)
+        arrays = self.given(X, parameters)
+        batch, reg = self.batch(X, y, s, arrays, summing), validate.not_negative("reg", reg)
+        options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
+        if not len(X):
+            return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
+        with np.errstate(all="ignore"):
+            loss, weight, out = self.run(batch, arrays, options, wanted)
+            if X.dtype == F32 and not validate.all_finite((loss, *out)):
+                validate.finite("X", X)
+                loss, weight, out = self.run_in_float64(batch, arrays, options, wanted)
+        validate.result((loss, *out), X)
+        return loss, weight, out
+
+    def run(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """Loss, weight and output of a batch and of parameters that were accepted."""
+        (X, y, s, rows), (reg, rate, variant, _), (_, goal) = batch, options, wanted
+        if variant == "tiled" and not numba.config.DISABLE_JIT:
+            return self.run_tiled(batch, arrays, options, wanted)
+        if len(rows):
+            X, y, s = X[rows], y[rows], s[rows] if len(s) else s
+        s = s if len(s) else np.broadcast_to(np.ones(1, X.dtype), len(X))
+        parameters = self.scalars(arrays)
+        loss, weight, *gradient = self.sums[variant](X, y, s, *parameters)
+        if goal != Goal.SUMS:
+            loss, gradient = averaged((loss, weight, *gradient), reg, parameters)
+        dtype = F64 if goal == Goal.SUMS else X.dtype
+        out = tuple(np.atleast_1d(np.asarray(g, dtype)) for g in gradient)
+        return float(loss), float(weight), self.finished(arrays, out, rate, goal)
+
+    def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """The same by the compiled driver; a loss of nan if it found anything invalid."""
+        (reg, rate, _, threads), (want_loss, goal) = options, wanted
+        summing, dtype = goal == Goal.SUMS, batch[0].dtype
+        out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in arrays)
+        call = batch, self.scalars(arrays), out, (reg, rate), (want_loss, int(goal))
+        kernel = self.sums_kernel if summing else self.kernel
+        loss, weight, invalid = run_shared(kernel, call, threads)
+        return math.nan if invalid else loss, weight, out if goal else ()
+
+    def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
+        """The sums of the tiled kernel, as the other variants give them."""
+        arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
+        options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
+        loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
+        return loss, weight, *self.scalars(out)
+
+    def run_in_float64(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """The same where numbers on the way leave float32: blocks of samples in float64."""
+        (X, y, s, _), (reg, rate, variant, threads), (_, goal) = batch, options, wanted
+        options, rows = (0.0, 0.0, variant, threads), max(1, BLOCK // X.shape[1])
+        arrays64, of_y = tuple(p.astype(F64) for p in arrays), self.target.dtype or F64
+
+        def blocks():
+            for i in range(0, len(X), rows):
+                at = slice(i, i + rows)
+                block = X[at].astype(F64), y[at].astype(of_y), s[at].astype(F64), ALL_ROWS
+                loss, weight, out = self.run(block, arrays64, options, (True, Goal.SUMS))
+                yield Sums(loss, weight, out)
+
+        loss, weight, out = add_in_tree(blocks())  # type: ignore[misc]  # there is one block
+        if goal != Goal.SUMS:
+            loss, out = averaged((loss, weight, *out), reg, arrays64)
+            out = tuple(mean.astype(F32) for mean in out)
+        return loss, weight, self.finished(arrays, out, rate, goal)
+
+    @staticmethod
+    def finished(arrays: Any, out: Any, rate: float, goal: Goal) -> Any:
+        """The output: nothing, or what is there, or the parameters after a step against it."""
+        if goal == Goal.STEP:
+            pairs = zip(arrays, out, strict=True)
+            return tuple(p - p.dtype.type(rate) * gradient for p, gradient in pairs)
+        return out if goal else ()

@@ -1,0 +1,345 @@
+"""How the functions are called: names and defaults, help, errors, keywords, compiled callers.
+
+The public functions are made from a declaration. They must look as if they were written out, with
+the signatures that they have had since the first edition, which stand here as a table.
+"""
+
+import inspect
+import itertools
+import pickle
+import pydoc
+import re
+import typing
+
+import numba
+import numpy as np
+import pytest
+from cases import DTYPES, PROBLEMS, random_batch, without_bias
+from oracle import loss_and_gradient
+from test_equal import assert_within
+
+import kernels
+
+DATA = "reg=0.0, sample_weight=None, variant='tiled', threads=None"
+SETTINGS = (
+    "start=None, fit_bias=True, learning_rate, learning_rate_decay=1.0, reg=0.0, "
+    "sample_weight=None, batch_size=None, rng=0, max_iter=10000, tol=1e-05, rtol=0.0, "
+    "callback=None, progress=False, variant='tiled', threads=None"
+)
+PUBLIC = {
+    "loss_and_gradient": f"X, y, {{given}}, *, {DATA}",
+    "loss": f"X, y, {{given}}, *, {DATA}",
+    "gradient": f"X, y, {{given}}, *, {DATA}",
+    "update": f"X, y, {{given}}, *, learning_rate, {DATA}",
+    "scores": "X, {given}",
+    "probabilities": "X, {given}",
+    "predict": "X, {given}",
+    "descend": f"X, y, *, {{start}}, {SETTINGS}",
+    # Of the second edition:
+    "sums": "X, y, {given}, *, sample_weight=None, variant='tiled', threads=None",
+    "average": "parts, {given}, *, reg=0.0",
+}
+RAW = {
+    "loss_and_gradient": "X, y, {names}, reg=0.0, sample_weight=None, want_loss=True, "
+    "want_gradient=True",
+    "loss": "X, y, {names}, reg=0.0, sample_weight=None",
+    "gradient": "X, y, {names}, reg=0.0, sample_weight=None",
+}
+PARAMETERS = {
+    "softmax": {"given": "W, b=None", "names": "W, b", "start": "W=None, b=None"},
+    "logistic": {"given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "linear": {"given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "two_layer": {
+        "given": "W1, b1, W2, b2",
+        "names": "W1, b1, W2, b2",
+        "start": "hidden=100, std=0.01, W1=None, b1=None, W2=None, b2=None, validation=None",
+    },
+}
+ABSENT = {("linear", "probabilities")}
+FUNCTIONS = [(p, name) for p in PROBLEMS for name in PUBLIC if (p, name) not in ABSENT]
+# What `help` had a section for.
+SECTIONS = {
+    "loss_and_gradient": {"Parameters", "Returns", "Raises", "References", "Examples"},
+    "update": {"Returns"},
+    "descend": {"Parameters", "Returns", "Raises", "Warns", "Notes"},
+    "sums": {"Parameters", "Returns", "Raises"},
+    "average": {"Parameters", "Returns", "Raises"},
+}
+
+
+def signature_of(text):
+    """The signature that stands in a table."""
+    return inspect.signature(eval(f"lambda {text}: None"))
+
+
+def plain(function):
+    """A signature without annotations. Those of two functions are equal if their names, kinds and
+    defaults are; the order counts of what can be passed by position."""
+    signature = inspect.signature(getattr(function, "py_func", function))
+    bare = [p.replace(annotation=p.empty) for p in signature.parameters.values()]
+    return signature.replace(parameters=bare, return_annotation=signature.empty)
+
+
+def sections(doc):
+    lines = doc.splitlines()
+    pairs = itertools.pairwise(lines)
+    return {line for line, below in pairs if below and set(below) == {"-"}}
+
+
+def arguments_of(problem, name):
+    """Every argument of a function, by keyword, and none of them its default."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(40)
+    X, y, *parameters = random_batch(problem, rng, (40, 3, 4, 5))
+    named = dict(zip(module.Parameters._fields, parameters, strict=True))
+    options = {"reg": 0.1, "sample_weight": rng.uniform(0.5, 2, 40), "threads": 2}
+    options |= {"variant": "numpy"}
+    if name in ("scores", "probabilities", "predict"):
+        return {"X": X, **named}
+    if name == "average":
+        return {"parts": [module.sums(X, y, *parameters)], **named, "reg": 0.1}
+    arguments = {"X": X, "y": y, **named, **options}
+    if name == "sums":
+        del arguments["reg"]
+    if name == "update":
+        arguments["learning_rate"] = 0.1
+    if name == "descend":
+        arguments |= {"learning_rate": 0.1, "learning_rate_decay": 0.9, "batch_size": 7, "rng": 3}
+        arguments |= {"max_iter": 9, "tol": 0.0, "rtol": 1e-12, "progress": False, "start": None}
+        arguments |= {"callback": lambda *seen: False, "fit_bias": True}
+        if problem == "two_layer":
+            arguments |= {"hidden": 5, "std": 0.5, "validation": (X[:9], y[:9])}
+    return arguments
+
+
+def numbers(answer):
+    """All numbers of an answer, in order."""
+    if answer is None:
+        return []
+    if isinstance(answer, tuple):
+        return [number for part in answer for number in numbers(part)]
+    return np.ravel(answer).tolist()
+
+
+# ---- names, kinds and defaults ----
+
+
+@pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
+def test_the_signature(problem, name):
+    function = getattr(PROBLEMS[problem], name)
+    want = signature_of(PUBLIC[name].format(**PARAMETERS[problem]))
+    assert plain(function) == want
+    for argument, p in plain(function).parameters.items():
+        assert type(p.default) is type(want.parameters[argument].default)  # 0 equals 0.0
+
+
+@pytest.mark.parametrize("variant", ["loop", "numpy", "tiled"])
+@pytest.mark.parametrize("name", RAW)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_signature_of_a_raw_function(problem, name, variant):
+    function = getattr(PROBLEMS[problem], f"{name}_{variant}")
+    want = signature_of(RAW[name].format(**PARAMETERS[problem]))
+    assert plain(function) == want
+    assert list(plain(function).parameters) == list(want.parameters)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_what_else_a_module_has(problem):
+    module, names = PROBLEMS[problem], PARAMETERS[problem]["names"].split(", ")
+    assert list(module.VARIANTS) == ["python", "numpy", "loop", "tiled"]
+    history = ["losses", "n_iter", "converged"]
+    if problem == "two_layer":
+        history += ["train_accuracy", "validation_accuracy"]
+    for kind, fields in (("Gradient", []), ("Parameters", []), ("Fit", history)):
+        made = getattr(module, kind)
+        assert issubclass(made, tuple)
+        assert list(made._fields) == names + fields
+        assert (made.__module__, made.__name__, made.__qualname__) == (module.__name__, kind, kind)
+        assert made.__doc__
+    assert ("probabilities" in dir(module)) == (problem != "linear")
+
+
+def test_the_functions_of_the_package():
+    assert plain(kernels.set_threads) == signature_of("n")
+    assert plain(kernels.show_versions) == signature_of("")
+    assert plain(kernels.Sums) == signature_of("loss, weight, gradient")
+    error = plain(kernels.DivergenceError).parameters
+    assert list(error) == ["message", "iteration", "losses", "safe_learning_rate"]
+
+
+# ---- help ----
+
+
+@pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
+def test_help(problem, name):
+    module = PROBLEMS[problem]
+    function = getattr(module, name)
+    doc = inspect.getdoc(function)
+    assert SECTIONS.get(name, set()) <= sections(doc)
+    said = doc
+    if "Parameters" not in sections(doc):
+        said += inspect.getdoc(module.loss_and_gradient)
+    for argument in inspect.signature(function).parameters:
+        assert re.search(rf"\b{argument}\b", said), argument
+        assert argument in function.__annotations__
+    assert "return" in function.__annotations__
+    assert typing.get_type_hints(function)
+    assert not re.search(r"[{}]", doc.replace('{"python", "numpy", "loop", "tiled"}', ""))
+    shown = pydoc.plain(pydoc.render_doc(function))
+    assert f"{name}(" in shown
+    assert doc.splitlines()[0] in shown
+
+
+@pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
+def test_it_looks_as_if_it_were_written_out(problem, name):
+    module = PROBLEMS[problem]
+    function = getattr(module, name)
+    assert (function.__module__, function.__name__) == (module.__name__, name)
+    assert function.__qualname__ == name
+    assert inspect.isfunction(function)
+    assert inspect.getsource(function).startswith(f"def {name}(")
+    assert pickle.loads(pickle.dumps(function)) is function
+
+
+# ---- errors and keywords ----
+
+
+@pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
+def test_wrong_and_missing_keywords(problem, name):
+    """Python's own errors, which name the function and the argument."""
+    function, arguments = getattr(PROBLEMS[problem], name), arguments_of(problem, name)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected keyword .*'regg'"):
+        function(**arguments, regg=0.1)
+    required = [
+        p.name for p in inspect.signature(function).parameters.values() if p.default is p.empty
+    ]
+    assert required
+    for missing in required:
+        rest = {key: value for key, value in arguments.items() if key != missing}
+        with pytest.raises(TypeError, match=rf"^{name}\(\) missing 1 required .*: '{missing}'$"):
+            function(**rest)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) takes "):
+        function(*arguments.values(), *range(30))
+    first = next(iter(arguments))
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got multiple values for .*'{first}'"):
+        function(arguments[first], **arguments)
+
+
+@pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
+def test_every_argument_by_keyword(problem, name):
+    """In any order; what may be passed by position means the same there."""
+    function, arguments = getattr(PROBLEMS[problem], name), arguments_of(problem, name)
+    parameters = inspect.signature(function).parameters
+    assert set(arguments) == set(parameters)
+    by_keyword = numbers(function(**dict(reversed(arguments.items()))))
+    assert by_keyword
+    by_position = [p.name for p in parameters.values() if p.kind == p.POSITIONAL_OR_KEYWORD]
+    rest = {key: value for key, value in arguments.items() if key not in by_position}
+    positional = [arguments[key] for key in by_position]
+    assert numbers(function(*positional, **rest)) == by_keyword
+    for key in set(parameters) - set(by_position):
+        with pytest.raises(TypeError, match="positional"):
+            function(*positional, arguments[key])
+
+
+# ---- raw functions, called from compiled code of a user's own ----
+
+
+def calls_from_compiled_code(module, variant):
+    both, loss, gradient = (
+        getattr(module, f"{name}_{variant}") for name in ("loss_and_gradient", "loss", "gradient")
+    )
+    if len(module.Parameters._fields) == 4:
+
+        @numba.njit
+        def call(X, y, W1, b1, W2, b2, reg, s):
+            first, g = both(X, y, W1, b1, W2, b2, reg, s)
+            found = loss(X, y, W1, b1, W2, b2, reg, s), gradient(X, y, W1, b1, W2, b2, reg, s)
+            return (first, g), found, (g.W1, g.b1, g.W2, g.b2)
+
+        return call
+
+    if module.Parameters._fields[0] == "W":
+
+        @numba.njit
+        def call(X, y, W, b, reg, s):
+            first, g = both(X, y, W, b, reg, s)
+            return (first, g), (loss(X, y, W, b, reg, s), gradient(X, y, W, b, reg, s)), (g.W, g.b)
+
+        return call
+
+    @numba.njit
+    def call(X, y, w, b, reg, s):
+        first, g = both(X, y, w, b, reg, s)
+        return (first, g), (loss(X, y, w, b, reg, s), gradient(X, y, w, b, reg, s)), (g.w, g.b)
+
+    return call
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compiled callers need a compiler")
+@pytest.mark.parametrize(
+    ("dtype", "bias", "weighted"),
+    [
+        *(("float64", bias, weighted) for bias in (True, False) for weighted in (True, False)),
+        ("float32", True, True),
+    ],
+)
+@pytest.mark.parametrize("variant", ["loop", "tiled"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_raw_functions_called_from_compiled_code(problem, variant, dtype, bias, weighted):
+    """With a bias or None, with weights or None; the numbers are those of the public functions."""
+    if problem == "two_layer" and not bias:
+        pytest.skip("its biases are not optional")
+    module, rng = PROBLEMS[problem], np.random.default_rng(41)
+    X, y, *parameters = random_batch(problem, rng, (300, 5, 4, 6), dtype)
+    y = y.astype(dtype) if problem in ("logistic", "linear") else y
+    batch = (X, y, *parameters) if bias else without_bias(problem, (X, y, *parameters))
+    s = rng.uniform(0.5, 2, len(X)).astype(dtype) if weighted else None
+    loss, gradient = loss_and_gradient(problem, *batch, reg=0.25, sample_weight=s)
+    public = module.loss_and_gradient(*batch, reg=0.25, sample_weight=s, variant=variant)
+    both, found, fields = calls_from_compiled_code(module, variant)(*batch, 0.25, s)
+    for got_loss, got in (both, found, (both[0], fields), public):
+        assert_within(loss, got_loss, "loss")
+        given = [part for part in got if part is not None]
+        for bounded, part in zip(gradient, given, strict=True):
+            assert_within(bounded, part, "gradient")
+            assert np.ndim(part) == 0 or part.dtype == X.dtype
+        assert (got[-1] is None) == (not bias)
+    assert isinstance(both[1], module.Gradient)
+    assert isinstance(found[1], module.Gradient)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", ["loop", "numpy", "tiled"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_raw_functions_called_from_python(problem, variant, dtype):
+    """With less than all arguments, and with each of them by keyword."""
+    if variant == "tiled" and numba.config.DISABLE_JIT:
+        pytest.skip("tiles exist only compiled")
+    module, rng = PROBLEMS[problem], np.random.default_rng(42)
+    X, y, *parameters = random_batch(problem, rng, (300, 5, 4, 6), dtype)
+    y = y.astype(dtype) if problem in ("logistic", "linear") else y
+    batch, s = (X, y, *parameters), rng.uniform(0.5, 2, len(X)).astype(dtype)
+    copies = [np.array(part) for part in (*batch, s)]
+    both, loss, gradient = (
+        getattr(module, f"{name}_{variant}") for name in ("loss_and_gradient", "loss", "gradient")
+    )
+    named = dict(zip(["X", "y", *module.Parameters._fields], batch, strict=True))
+    named |= {"reg": 0.25, "sample_weight": s}
+    plain_right = loss_and_gradient(problem, *batch)
+    right = loss_and_gradient(problem, *batch, reg=0.25, sample_weight=s)
+    answers = [
+        (plain_right, both(*batch)),
+        (plain_right, (loss(*batch), gradient(*batch))),
+        (right, both(**named, want_loss=True, want_gradient=True)),
+        (right, (both(**named, want_gradient=False)[0], both(**named, want_loss=False)[1])),
+        (right, (both(*batch, 0.25, s, True, False)[0], both(*batch, 0.25, s, False, True)[1])),
+        (right, (loss(**named), gradient(**named))),
+    ]
+    for (loss_bound, bounds), (got, parts) in answers:
+        assert isinstance(got, float)
+        assert_within(loss_bound, got, "loss")
+        for bounded, part in zip(bounds, parts, strict=True):
+            assert_within(bounded, part, "gradient")
+            assert np.ndim(part) == 0 or part.dtype == X.dtype
+    for part, copy in zip((*batch, s), copies, strict=True):
+        assert np.array_equal(part, copy)

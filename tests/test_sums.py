@@ -1,0 +1,727 @@
+"""Sum, then average once: blocks of any cut, added in a fixed order, are the whole.
+
+The bound. The oracle's bound holds for the sum of N products in any order, each within eps of its
+factors; see its γ(2N + 6), in which the sum of the weights, their product with each term, the
+quotient and the penalty are counted. Blocks are such an order: within a block the products are
+summed in X's dtype; its sum is converted to float64 without error; at most N of these are added in
+float64, whose eps is no larger, in place of as many additions within the block; and one rounding,
+to the parameters' dtype, is that of the quotient. So `average` is held to the oracle's own bound,
+and it differs from `loss_and_gradient`, which is held to it too, by at most twice that.
+"""
+
+import ast
+import math
+import pickle
+import typing
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cases import DTYPES, PROBLEMS, SHAPES, VARIANTS, random_batch, without_bias
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import loss_and_gradient
+from test_equal import assert_within
+
+import kernels
+from kernels import Sums
+
+nan, inf = math.nan, math.inf
+SHARED = (40_003, 3, 4, 5)  # blocks of it are work for several threads
+shapes = st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(2, 6), st.integers(1, 7))
+seeds = st.integers(0, 2**32 - 1)
+examples = settings(max_examples=25, deadline=None)
+
+
+def case_of(problem, seed=0, shape=(60, 3, 4, 5), dtype=np.float64, bias=True):
+    batch = random_batch(problem, np.random.default_rng(seed), shape, dtype)
+    return batch if bias else without_bias(problem, batch)
+
+
+def sums_of(problem, batch, cuts, s=None, **options):
+    """The sums of each block of rows between two cuts."""
+    X, y, *parameters = batch
+    for a, b in zip([0, *cuts], [*cuts, len(X)], strict=True):
+        weights = None if s is None else s[a:b]
+        yield PROBLEMS[problem].sums(X[a:b], y[a:b], *parameters, sample_weight=weights, **options)
+
+
+def bits(answer):
+    """Of a loss with a gradient, or of sums."""
+    loss, *weight, gradient = answer
+    return [np.asarray(part).tobytes() for part in (loss, *weight, *gradient) if part is not None]
+
+
+def assert_averages(problem, batch, answer, reg=0.0, s=None, twice=1):
+    expected_loss, expected = loss_and_gradient(problem, *batch, reg=reg, sample_weight=s)
+    loss, gradient = answer
+    assert isinstance(loss, float)
+    assert type(gradient) is PROBLEMS[problem].Gradient
+    assert_within(expected_loss._replace(bound=twice * expected_loss.bound), loss, "loss")
+    assert [part is None for part in gradient] == [p is None for p in batch[2:]]
+    parts = [part for part in gradient if part is not None]
+    for bounded, part in zip(expected, parts, strict=True):
+        assert_within(bounded._replace(bound=twice * bounded.bound), part, "gradient")
+
+
+def assert_same(problem, batch, one, other, **weights):
+    """Two answers differ by at most the sum of both bounds."""
+    expected_loss, expected = loss_and_gradient(problem, *batch, **weights)
+    assert abs(one[0] - other[0]) <= 2 * expected_loss.bound
+    parts = [(a, b) for a, b in zip(one[1], other[1], strict=True) if a is not None]
+    for (a, b), bounded in zip(parts, expected, strict=True):
+        assert (np.abs(a - b) <= 2 * bounded.bound).all()
+
+
+# ---- blocks are the whole ----
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+@examples
+@given(
+    shape=shapes,
+    seed=seeds,
+    reg=st.sampled_from([0.0, 0.3]),
+    dtype=st.sampled_from(DTYPES),
+    weighted=st.booleans(),
+    bias=st.booleans(),
+)
+def test_blocks_of_any_cut(problem, variant, shape, seed, reg, dtype, weighted, bias):
+    """Empty ones, single samples and blocks of no weight among them."""
+    rng = np.random.default_rng(seed)
+    batch = case_of(problem, seed, shape, dtype, bias)
+    N = len(batch[0])
+    cuts = np.sort(rng.integers(0, N + 1, rng.integers(0, 7))).tolist()
+    s = rng.uniform(0.1, 2, N).astype(dtype) if weighted else None
+    if weighted and cuts and rng.random() < 0.5 and cuts[0] < N:
+        s[: cuts[0]] = 0
+    parts = list(sums_of(problem, batch, cuts, s, variant=variant))
+    answer = PROBLEMS[problem].average(parts, *batch[2:], reg=reg)
+    assert_averages(problem, batch, answer, reg, s)
+    options = {"reg": reg, "sample_weight": s}
+    whole = PROBLEMS[problem].loss_and_gradient(*batch, **options, variant=variant)
+    assert_same(problem, batch, answer, whole, **options)
+
+
+@pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_every_sample_by_itself_and_by_any_variant(problem, dtype, weighted):
+    for shape in SHAPES[::2]:
+        rng = np.random.default_rng(1)
+        batch, N = case_of(problem, 1, shape, dtype), shape[0]
+        s = rng.uniform(0, 2, N).astype(dtype) if weighted else None
+        X, y, *parameters = batch
+        variants = rng.choice(list(PROBLEMS[problem].VARIANTS), N)
+        parts = (
+            PROBLEMS[problem].sums(
+                X[n : n + 1],
+                y[n : n + 1],
+                *parameters,
+                sample_weight=None if s is None else s[n : n + 1],
+                variant=str(variants[n]),
+            )
+            for n in range(N)
+        )
+        answer = PROBLEMS[problem].average(parts, *parameters, reg=0.1)
+        assert_averages(problem, batch, answer, 0.1, s)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_large_batch(problem, dtype):
+    """Of more rows than any chunk."""
+    batch = case_of(problem, 2, SHARED, dtype)
+    for variant in ("tiled", "loop", "numpy"):
+        parts = sums_of(problem, batch, [0, 1, 20_000, 20_007, 31_111], variant=variant)
+        assert_averages(problem, batch, PROBLEMS[problem].average(parts, *batch[2:], reg=0.1), 0.1)
+
+
+@pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_what_sums_are(problem, variant, dtype, bias, weighted):
+    """Σ s ℓ, Σ s and Σ s ∂ℓ/∂θ in float64, in the caller's units; one Sums is averaged too."""
+    module, batch = PROBLEMS[problem], case_of(problem, 3, dtype=dtype, bias=bias)
+    s = np.random.default_rng(3).uniform(10, 20, 60).astype(dtype) if weighted else None
+    part = module.sums(*batch, sample_weight=s, variant=variant)
+    assert type(part) is Sums is kernels.Sums
+    assert type(part.gradient) is module.Gradient
+    assert isinstance(part.loss, float)
+    assert isinstance(part.weight, float)
+    total = 60 if s is None else s.sum(dtype=float)
+    assert part.weight == pytest.approx(total, rel=60 * float(np.finfo(dtype).eps))
+    assert s is not None or part.weight == 60
+    for summed, p in zip(part.gradient, batch[2:], strict=True):
+        assert (summed is None) == (p is None)
+        if isinstance(p, np.ndarray):
+            assert (summed.dtype, summed.shape) == (np.float64, p.shape)
+        elif p is not None:
+            assert type(summed) is float
+    means = [None if g is None else g / total for g in part.gradient]
+    assert_averages(
+        problem, batch, (part.loss / total, module.Gradient(*means)), s=s, twice=1 + 1e-6
+    )
+    answer = module.average(part, *batch[2:])
+    assert_averages(problem, batch, answer, s=s)
+    assert bits(answer) == bits(module.average([part], *batch[2:]))
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_blocks_without_weight(problem, variant, dtype):
+    """Empty, or of weights that are all 0: zeros, which change no bit of what they are added to."""
+    module, (X, y, *parameters) = PROBLEMS[problem], case_of(problem, 4, dtype=dtype)
+    part = module.sums(X, y, *parameters, variant=variant)
+    zeros = np.zeros(len(X), dtype)
+    for nothing in (
+        module.sums(X[:0], y[:0], *parameters, variant=variant),
+        module.sums(X[:0], y[:0], *parameters, sample_weight=zeros[:0], variant=variant),
+        module.sums(X, y, *parameters, sample_weight=zeros, variant=variant),
+    ):
+        assert (nothing.loss, nothing.weight) == (0, 0)
+        for summed, p in zip(nothing.gradient, parameters, strict=True):
+            assert np.shape(summed) == np.shape(p)
+            assert np.asarray(summed).dtype == np.float64
+            assert not np.any(summed)
+        assert bits(nothing + part) == bits(part) == bits(part + nothing)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_block_is_validated(problem):
+    """As any batch, an empty one too."""
+    module, (X, y, *parameters) = PROBLEMS[problem], case_of(problem, 5)
+    name = module.Gradient._fields[0]
+    X[7, 1] = nan
+    with pytest.raises(ValueError, match="X holds nan at row 7, column 1"):
+        module.sums(X, y, *parameters)
+    with pytest.raises(ValueError, match="y has 1 values and X has 0 rows"):
+        module.sums(X[:0], y[:1], *parameters)
+    with pytest.raises(ValueError, match=r"sample_weight\[0\] is -1.0"):
+        module.sums(X[:1], y[:1], *parameters, sample_weight=[-1.0])
+    with pytest.raises(ValueError, match="variant 'fast' is not known"):
+        module.sums(X[:0], y[:0], *parameters, variant="fast")
+    with pytest.raises(ValueError, match=rf"{name} must have shape \(D"):
+        module.sums(X[:0, 1:], y[:0], *parameters)
+    with pytest.raises(ValueError, match="no features"):
+        module.sums(X[:0, :0], y[:0], *parameters)
+
+
+# ---- the order, and the bits ----
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_bits_depend_on_the_blocks_alone(problem, dtype):
+    """Not on threads, on repetition, or on whether the blocks come as a list."""
+    batch = case_of(problem, 6, SHARED, dtype)
+    average, cuts = PROBLEMS[problem].average, [9_000, 9_000, 20_000, 39_000]
+    s = np.random.default_rng(6).uniform(0.1, 2, SHARED[0]).astype(dtype)
+
+    def answer(kind, threads):
+        parts = sums_of(problem, batch, cuts, s, threads=threads)
+        return bits(average(kind(parts), *batch[2:], reg=0.1))
+
+    want = answer(list, 1)
+    for threads in (1, 2, 3, 8, None):
+        for kind in (list, iter, tuple):
+            assert answer(kind, threads) == want
+    parts = list(sums_of(problem, batch, cuts, s))
+    before = [bits(part) for part in parts]
+    assert bits(average(parts, *batch[2:], reg=0.1)) == want == answer(list, 1)
+    assert bits(average(parts, *batch[2:], reg=0.1)) == want, "a second time"
+    assert [bits(part) for part in parts] == before, "the parts are left as they were"
+
+
+def added(parts):
+    """Neighbours first, as the digits of a binary counter: written as a recursion."""
+    if len(parts) == 1:
+        return parts[0]
+    largest = 2 ** ((len(parts) - 1).bit_length() - 1)  # the largest power of 2 below
+    return added(parts[:largest]) + added(parts[largest:])
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_neighbours_are_added_first(problem):
+    batch = case_of(problem, 7, (60, 3, 4, 5))
+    parts = list(sums_of(problem, batch, range(1, 60)))
+    orders = set()
+    for n in range(1, 61):
+        answer = PROBLEMS[problem].average(parts[:n], *batch[2:], reg=0.1)
+        assert bits(answer) == bits(
+            PROBLEMS[problem].average(added(parts[:n]), *batch[2:], reg=0.1)
+        )
+        in_a_row = parts[0]
+        for part in parts[1:n]:
+            in_a_row = in_a_row + part
+        orders.add(bits(in_a_row) == bits(added(parts[:n])))
+    assert orders == {True, False}, "or this test shows nothing"
+
+
+class Counted(np.ndarray):
+    """An array that knows how many of its kind there are."""
+
+    alive: typing.ClassVar[set[int]] = set()
+
+    def __array_finalize__(self, parent):
+        Counted.alive.add(id(self))
+        weakref.finalize(self, Counted.alive.discard, id(self))
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 7, 8, 100, 127, 128, 1000])
+def test_a_generator_of_n_blocks_holds_log2_n_sums(n):
+    X, y, w, b = case_of("linear", 8, (3, 2, 1, 1))
+    part, most = kernels.linear.sums(X, y, w, b), 0
+    gradient = part.gradient
+
+    def parts():
+        nonlocal most
+        for _ in range(n):
+            most = max(most, len(Counted.alive))
+            yield Sums(part.loss, part.weight, gradient._replace(w=gradient.w.view(Counted)))
+
+    assert not Counted.alive
+    loss, (dw, _) = kernels.linear.average(parts(), w, b)
+    assert most <= math.log2(n) + 1
+    assert most >= math.floor(math.log2(n)), "or nothing was counted"
+    del dw
+    assert not Counted.alive
+    assert loss == pytest.approx(kernels.linear.loss(X, y, w, b), rel=1e-12)
+
+
+# ---- sums as objects ----
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_addition(problem, bias):
+    one, other = sums_of(problem, case_of(problem, 9, bias=bias), [17])
+    before = bits(one), bits(other)
+    total = one + other
+    assert type(total) is Sums
+    assert type(total.gradient) is PROBLEMS[problem].Gradient
+    assert (total.loss, total.weight) == (one.loss + other.loss, 60.0)
+    for summed, a, b in zip(total.gradient, one.gradient, other.gradient, strict=True):
+        assert summed is a is None or np.array_equal(summed, a + b)
+    assert bits(total) == bits(other + one)
+    assert (bits(one), bits(other)) == before
+    for nothing in (1, 0.0, None, "a", (1.0, 2.0), [one]):
+        with pytest.raises(TypeError):
+            one + nothing
+
+
+def test_addition_of_sums_that_do_not_go_together():
+    one = kernels.linear.sums(*case_of("linear", 9))
+    for other, shape in (
+        (kernels.linear.sums(*case_of("linear", 9, bias=False)), "None"),
+        (kernels.linear.sums(*case_of("linear", 9, (60, 4, 1, 1))), r"\(4,\)"),
+    ):
+        for a, b in ((one, other), (other, one)):
+            with pytest.raises(
+                ValueError, match=rf"different shapes.*{shape}.*made with the same parameters"
+            ):
+                a + b
+            with pytest.raises(ValueError, match=rf"different shapes.*{shape}"):
+                kernels.linear.average([a, b], np.ones(3), 0.0)
+    with pytest.raises(TypeError):
+        one + kernels.logistic.sums(*case_of("logistic", 9))
+
+
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_sums_can_be_pickled(problem, bias):
+    batch = case_of(problem, 10, bias=bias)
+    for part in sums_of(problem, batch, [0, 30]):
+        for protocol in range(2, pickle.HIGHEST_PROTOCOL + 1):
+            again = pickle.loads(pickle.dumps(part, protocol))
+            assert type(again) is Sums
+            assert type(again.gradient) is PROBLEMS[problem].Gradient
+            assert bits(again) == bits(part)
+            assert bits(again + part) == bits(part + part)
+    parts = list(sums_of(problem, batch, [30]))
+    want = bits(PROBLEMS[problem].average(parts, *batch[2:]))
+    assert bits(PROBLEMS[problem].average(pickle.loads(pickle.dumps(parts)), *batch[2:])) == want
+
+
+# ---- dtypes ----
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_average_answers_in_the_dtype_of_the_parameters(problem):
+    """Whatever the samples were; lists are float64, as are parameters of different dtypes."""
+    module = PROBLEMS[problem]
+    conversions = {
+        "float32": lambda p: p.astype(np.float32),
+        "float64": lambda p: p.astype(np.float64),
+        ">f8": lambda p: p.astype(">f8"),
+        "list": lambda p: p.tolist(),
+    }
+    for dtype in DTYPES:
+        X, y, *parameters = case_of(problem, 11, dtype=dtype)
+        part = module.sums(X, y, *parameters)
+        want = module.loss_and_gradient(X, y, *parameters, reg=0.1)
+        forms = {
+            name: [change(p) if np.ndim(p) else p for p in parameters]
+            for name, change in conversions.items()
+        }
+        if np.ndim(parameters[-1]):
+            forms["mixed"] = [*forms["float32"][:-1], forms["float64"][-1]]
+        for name, passed in forms.items():
+            before = [np.array(p) for p in passed]
+            loss, gradient = module.average(part, *passed, reg=0.1)
+            assert isinstance(loss, float)
+            rounded = dtype == "float32" or name in ("float32", "mixed")
+            # Sums of 60 terms, which may cancel to a hundredth.
+            near = 60 * 100 * float(np.finfo(np.float32 if rounded else np.float64).eps)
+            assert loss == pytest.approx(want[0], rel=near)
+            for g, p, right in zip(gradient, passed, want[1], strict=True):
+                answered = np.float32 if name == "float32" else np.float64
+                assert type(g) is float if np.ndim(p) == 0 else g.dtype == answered
+                assert np.shape(g) == np.shape(p)
+                np.testing.assert_allclose(g, right, rtol=near, atol=near)
+            assert all(np.array_equal(p, q) for p, q in zip(passed, before, strict=True))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_lists_all_the_way(problem):
+    X, y, *parameters = case_of(problem, 12)
+    as_lists = [p.tolist() if np.ndim(p) else p for p in map(np.asarray, (X, y, *parameters))]
+    as_lists = [p if isinstance(p, list) else float(p) for p in as_lists]
+    module = PROBLEMS[problem]
+    want = module.average(module.sums(X, y, *parameters), *parameters, reg=0.1)
+    got = module.average([module.sums(*as_lists)], *as_lists[2:], reg=0.1)
+    assert bits(got) == bits(want)
+
+
+# ---- refusals ----
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+class TestRefusals:
+    def test_no_blocks(self, problem):
+        module, (_, _, *parameters) = PROBLEMS[problem], case_of(problem)
+        for nothing in ([], (), iter([]), (part for part in ())):
+            with pytest.raises(ValueError, match=r"^parts is empty.*pass the sums of at least one"):
+                module.average(nothing, *parameters)
+
+    def test_no_weight(self, problem):
+        module, (X, y, *parameters) = PROBLEMS[problem], case_of(problem)
+        empty = module.sums(X[:0], y[:0], *parameters)
+        of_zeros = module.sums(X, y, *parameters, sample_weight=np.zeros(len(X)))
+        for parts in (empty, [empty], [empty, of_zeros, empty]):
+            with pytest.raises(
+                ValueError, match=r"total weight of the sums is 0,.*sample of positive weight"
+            ):
+                module.average(parts, *parameters)
+
+    def test_shapes(self, problem):
+        module, batch = PROBLEMS[problem], case_of(problem)
+        part, names = module.sums(*batch), module.Gradient._fields
+        fits = "|".join(names)  # which of two does not fit the other, nobody knows
+        for i, p in enumerate(batch[2:]):
+            if np.ndim(p):
+                for wrong in (p[1:], p[None], p[..., :-1], np.float64(1.0)):
+                    parameters = [*batch[2:]]
+                    parameters[i] = wrong
+                    with pytest.raises(ValueError, match=rf"^({fits}) (must|is)"):
+                        module.average(part, *parameters)
+        other = case_of(problem, shape=(60, 3, 6, 7))[2:]  # which fit one another
+        if problem in ("softmax", "two_layer"):
+            with pytest.raises(ValueError, match=rf"{names[0]} is .*that the sums were made with"):
+                module.average(part, *other)
+
+    def test_a_bias_here_and_none_there(self, problem):
+        if problem == "two_layer":
+            pytest.skip("its biases are not optional")
+        module = PROBLEMS[problem]
+        with_bias, without = (case_of(problem, bias=bias) for bias in (True, False))
+        for made, passed in ((with_bias, without), (without, with_bias)):
+            with pytest.raises(ValueError, match=r"^b is .*None.*that the sums were made with"):
+                module.average(module.sums(*made), *passed[2:])
+
+    def test_sums_of_another_problem(self, problem):
+        module, (_, _, *parameters) = PROBLEMS[problem], case_of(problem)
+        for other in set(PROBLEMS) - {problem}:
+            part = PROBLEMS[other].sums(*case_of(other))
+            for parts in (part, [part]):
+                with pytest.raises(
+                    TypeError, match=rf"parts .*not the sums of {problem}: pass what {problem}.sums"
+                ):
+                    module.average(parts, *parameters)
+
+    def test_no_sums_at_all(self, problem):
+        module, batch = PROBLEMS[problem], case_of(problem)
+        part = module.sums(*batch)
+        wrong = [tuple(part), [tuple(part)], [part, None], [[part]], [part.gradient], "sums"]
+        wrong += [module.loss_and_gradient(*batch), np.ones(3), None, 3, part.loss]
+        wrong += [Sums(part.loss, part.weight, tuple(part.gradient))]
+        for parts in wrong:
+            with pytest.raises(
+                TypeError, match=rf"parts .*not the sums of {problem}: pass what {problem}.sums"
+            ):
+                module.average(parts, *batch[2:])
+
+    def test_parameters_and_reg(self, problem):
+        module, batch = PROBLEMS[problem], case_of(problem)
+        part, name = module.sums(*batch), module.Gradient._fields[0]
+        for reg, error in ((-1.0, ValueError), (nan, ValueError), ("l2", TypeError)):
+            with pytest.raises(error, match=r"reg (is|must be)"):
+                module.average(part, *batch[2:], reg=reg)
+        wrong = batch[2].copy()
+        wrong.flat[0] = nan
+        with pytest.raises(ValueError, match=f"{name} holds nan"):
+            module.average(part, wrong, *batch[3:])
+
+    def test_an_error_of_the_generator_is_passed_on(self, problem):
+        module, batch = PROBLEMS[problem], case_of(problem)
+
+        def parts():
+            yield module.sums(*batch)
+            raise OSError("the file has gone")
+
+        with pytest.raises(OSError, match="the file has gone"):
+            module.average(parts(), *batch[2:])
+
+
+# ---- sums that leave the dtype ----
+
+LARGE = {  # 640 times the gradient leaves float32, the average does not
+    "linear": (np.full((640, 1), 1e18), np.zeros(640), np.ones(1), 0.0),
+    "logistic": (np.full((640, 1), 1e38), np.ones(640), np.zeros(1), 0.0),
+    "softmax": (np.full((640, 1), 1e38), np.zeros(640, int), np.zeros((1, 2)), np.zeros(2)),
+    "two_layer": (
+        np.full((640, 1), 1e38),
+        np.zeros(640, int),
+        np.zeros((1, 1)),
+        np.ones(1),
+        np.array([[1.0, -1.0]]),
+        np.zeros(2),
+    ),
+}
+
+
+def in_float32(batch):
+    return tuple(
+        p.astype(np.float32) if isinstance(p, np.ndarray) and p.dtype == float else p for p in batch
+    )
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_a_finite_average_of_sums_that_leave_float32(problem, variant):
+    module, batch = PROBLEMS[problem], in_float32(LARGE[problem])
+    parameters = batch[2:]
+    part = module.sums(*batch, variant=variant)
+    largest = max(np.abs(g).max() for g in part.gradient)
+    assert np.finfo(np.float32).max < largest < inf, "or this test shows nothing"
+    answers = [
+        module.loss_and_gradient(*batch, variant=variant),
+        (module.loss(*batch, variant=variant), module.gradient(*batch, variant=variant)),
+        module.average(part, *parameters),
+        module.average(sums_of(problem, batch, [1, 300], variant=variant), *parameters),
+    ]
+    for answer in answers:
+        assert_averages(problem, batch, answer)
+        assert all(np.ndim(g) == 0 or g.dtype == np.float32 for g in answer[1])
+    if problem == "linear":
+        assert answers[0][1].w[0] == pytest.approx(1e36, rel=1e-4)
+    stepped = module.update(*batch, learning_rate=1e-30, variant=variant)
+    for new, old, g in zip(stepped, parameters, answers[0][1], strict=True):
+        assert np.array_equal(new, np.float32(old) - np.float32(1e-30) * np.float32(g))
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_weights_whose_sum_leaves_float32(problem, variant):
+    batch = case_of(problem, 13, (640, 3, 4, 5), np.float32)
+    s = np.random.default_rng(13).uniform(0.5e38, 1e38, 640).astype(np.float32)
+    module = PROBLEMS[problem]
+    part = module.sums(*batch, sample_weight=s, variant=variant)
+    rounding = 640 * float(np.finfo(np.float32).eps)
+    assert part.weight == pytest.approx(s.sum(dtype=float), rel=rounding)
+    for answer in (
+        module.loss_and_gradient(*batch, sample_weight=s, variant=variant),
+        module.average(part, *batch[2:]),
+    ):
+        assert_averages(problem, batch, answer, s=s)
+
+
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_an_average_that_leaves_the_dtype_is_refused(problem, variant):
+    """By reg times a weight: 1e10 · 1e30 in float32, 1e10 · 1e300 in float64."""
+    module = PROBLEMS[problem]
+    for dtype, size in (("float32", 1e30), ("float64", 1e300)):
+        X, y, *parameters = case_of(problem, 14, dtype=dtype)
+        part = module.sums(X, y, *parameters, variant=variant)
+        parameters[0] = np.full_like(parameters[0], size)
+        with pytest.raises(FloatingPointError, match=f"too large for {dtype}"):
+            module.average(part, *parameters, reg=1e10)
+        X[:] = 1e-5
+        with pytest.raises(FloatingPointError, match=f"too large for {dtype}"):
+            module.loss_and_gradient(X, y, *parameters, reg=1e10, variant=variant)
+
+
+@pytest.mark.parametrize("variant", kernels.linear.VARIANTS)
+def test_sums_that_leave_float64_are_refused(variant):
+    """Of the gradient, and of the weights; never a wrong number, such as a gradient of 0."""
+    sums, X, y = kernels.linear.sums, np.full((40, 1), 1e154), np.zeros(40)
+    with pytest.raises(FloatingPointError, match="too large for float64"):
+        sums(X, y, [1.0], variant=variant)
+    X, s = np.full((40, 1), 1e-5), np.full(40, 1e307)
+    with pytest.raises((FloatingPointError, ValueError), match=r"too large|sample_weight"):
+        sums(X, y, [1e-5], sample_weight=s, variant=variant)
+    try:
+        loss, (dw, _) = kernels.linear.loss_and_gradient(
+            X, y, [1e-5], sample_weight=s, variant=variant
+        )
+    except (FloatingPointError, ValueError):
+        return
+    assert loss == pytest.approx(0.5e-20, rel=1e-12)
+    assert dw[0] == pytest.approx(1e-15, rel=1e-12)
+
+
+# ---- steps ----
+
+
+@pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
+@pytest.mark.parametrize("reg", [0.0, 0.5])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_update_loop_is_update(problem, dtype, reg, weighted):
+    """θ - η g: g errs by at most its bound, product and difference by eps/2 of their size."""
+    module, eps = PROBLEMS[problem], np.finfo(dtype).eps
+    X, y, *parameters = batch = case_of(problem, 15, dtype=dtype)
+    s = np.ones(60, dtype)
+    if weighted:
+        s = np.random.default_rng(15).uniform(0.1, 2, 60).astype(dtype)
+    copies = [np.array(p) for p in parameters]
+    lesson = module.update_loop(X, y, s, *parameters, 0.25, reg)
+    options = {"learning_rate": 0.25, "reg": reg, "sample_weight": s}
+    public = module.update(*batch, **options, variant="loop")
+    gradient = loss_and_gradient(problem, *batch, reg=reg, sample_weight=s)[1]
+    for one, other, old, g in zip(lesson, public, parameters, gradient, strict=True):
+        want = old - 0.25 * g.value
+        error = 0.25 * g.bound + 2 * eps * (np.abs(0.25 * g.value) + np.abs(want))
+        assert (np.abs(one - want) <= error).all()
+        assert (np.abs(one - other) <= 2 * error).all()
+        assert np.ndim(old) == 0 or one.dtype == other.dtype == old.dtype
+    assert all(np.array_equal(p, copy) for p, copy in zip(parameters, copies, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(60, 3, 4, 5), (257, 16, 2, 9), (33, 64, 7, 5)])
+@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_update_is_a_step_against_the_gradient_exactly(problem, variant, dtype, bias, shape):
+    """Each number is θ - η g with both operations rounded to the dtype, and no other rounding."""
+    module, batch = PROBLEMS[problem], case_of(problem, 16, shape, dtype, bias)
+    real = np.dtype(dtype).type
+    s = np.random.default_rng(16).uniform(0.1, 2, shape[0]).astype(dtype)
+    for options in ({}, {"reg": 0.3, "sample_weight": s}):
+        for rate in (0.1, 1e-3, 7):
+            gradient = module.gradient(*batch, **options, variant=variant)
+            stepped = module.update(*batch, **options, learning_rate=rate, variant=variant)
+            for new, old, g in zip(stepped, batch[2:], gradient, strict=True):
+                if old is None:
+                    assert new is None
+                    continue
+                want = np.asarray(old, dtype) - real(rate) * np.asarray(g, dtype)
+                assert np.array_equal(new, want)
+                assert type(new) is float if np.ndim(old) == 0 else new.dtype == dtype
+
+
+# ---- one division ----
+
+WEIGHTS = {"weight", "weights", "total_weight", "sample_weight", "s", "n_samples", "N", "total"}
+SAMPLES = {"X", "y", "s", "rows", "weights", "sample_weight", "losses"}
+PACKAGE = Path(kernels.__file__).parent
+
+
+def is_weight(node):
+    """Whether an expression is the weight of samples, or a product of it with something else."""
+    if isinstance(node, ast.Name):
+        return node.id in WEIGHTS
+    if isinstance(node, ast.Attribute):
+        return node.attr in WEIGHTS - {"s", "N"}
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        return is_weight(node.left) or is_weight(node.right)
+    if isinstance(node, ast.Subscript):  # X.shape[0], sums[1]
+        shape = node.value
+        first = isinstance(node.slice, ast.Constant) and node.slice.value == 0
+        of_samples = isinstance(shape, ast.Attribute) and shape.attr == "shape"
+        return first and of_samples and is_samples(shape.value)
+    if isinstance(node, ast.Call):
+        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if name == "len":
+            return is_samples(node.args[0])
+        if name == "sum":
+            return is_samples(node.func.value if isinstance(node.func, ast.Attribute) else node)
+        if name in ("float", "float32", "float64", "asarray"):
+            return any(map(is_weight, node.args))
+    return False
+
+
+def is_samples(node):
+    return isinstance(node, ast.Name) and node.id in SAMPLES
+
+
+def divisions_by_a_weight(source):
+    """Every division whose divisor is the weight of samples, as text."""
+    for node in ast.walk(ast.parse(source)):
+        divisor = None
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            divisor = node.right
+        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
+            divisor = node.value
+        elif isinstance(node, ast.Call):
+            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
+            if name in ("divide", "true_divide") and len(node.args) > 1:
+                divisor = node.args[1]
+            elif (name == "average" and isinstance(node.func, ast.Attribute)) or name == "mean":
+                # np.average(losses), r.mean(axis=0): the division that one does not see
+                of = node.func.value if isinstance(node.func, ast.Attribute) else node.args[0]
+                of = node.args[0] if isinstance(of, ast.Name) and of.id == "np" else of
+                divisor = ast.Name("N") if is_samples(of) else None
+        if divisor is not None and is_weight(divisor):
+            yield ast.unparse(node)
+
+
+def test_the_rule_that_finds_divisions():
+    found = [
+        "dW / N",
+        "dW /= weight",
+        "loss / float(total)",
+        "g / len(X)",
+        "g / X.shape[0]",
+        "g / s.sum()",
+        "g / sample_weight.sum(dtype=float)",
+        "g * (1 / N)",
+        "g / (2 * N)",
+        "np.divide(dW, N)",
+        "losses.mean()",
+        "np.mean(losses)",
+        "np.average(losses)",
+        "dW / sums.weight",
+    ]
+    for source in found:
+        assert list(divisions_by_a_weight(source)), source
+    for source in ("p / Z", "x / (N - 1)", "N // 2", "N / 2", "average(a, N, 0.0, 0.0)", "s / Z"):
+        assert not list(divisions_by_a_weight(source)), source
+
+
+def test_the_only_division_by_the_weight_of_samples():
+    """ "Why is a gradient divided by the batch size?" has one place in the code that answers it.
+
+    Looked for is `/`, `/=`, `np.divide`, and a mean of what there is one of for each sample. A
+    divisor counts if it is a name that a weight of samples has here (`weight`, `N`, `total`, ...),
+    the length or the sum of an array of one value for each sample (`len(X)`, `s.sum()`,
+    `X.shape[0]`), any of these converted (`float(weight)`), or a product with one of them
+    (`2 * N`). A difference such as `N - 1` does not: the bound on the learning rate of batches has
+    one, in a ratio of numbers of samples. Nor does `//`, which splits work into chunks.
+    """
+    hits = [
+        (path.relative_to(PACKAGE).as_posix(), division)
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for division in divisions_by_a_weight(path.read_text(encoding="utf-8"))
+    ]
+    assert hits == [("engine/average.py", "total / weight")]
