@@ -85,8 +85,8 @@ def sums_numpy(X, y, s, w, b):
 @device_function
 def log_loss(z, y):
     """ℓ and ∂ℓ/∂z of one sample, from which the tiled kernel is made; nan for any other label."""
-    loss, p = log1p_exp_and_sigmoid(-y * z)
     label = y if y * y == 1 else y * np.nan
+    loss, p = log1p_exp_and_sigmoid(-label * z)
     return loss, -label * p
 
 

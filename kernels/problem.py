@@ -133,6 +133,7 @@ class Problem:
                 and ((dtype := X.dtype) is F64 or dtype is F32)
                 and X.ndim == 2
                 and type(y) is ndarray
+                and y.ndim == 1  # of another number, the compiled code would read elsewhere
                 and type(variant) is str  # an array of one string equals it too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
@@ -142,25 +143,22 @@ class Problem:
                 and 0 <= rate <= LARGEST
                 and compiled
                 and (arrays := ready(parameters, dtype, of_sums or dtype)) is not None
-                and (s is None or is_ready(s, dtype))
+                and (s is None or (is_ready(s, dtype) and s.shape == y.shape))
             ):
                 of_y, size, (N, D), (given, out) = labels or dtype, dtype.itemsize, X.shape, arrays
                 if y.dtype is not of_y and y.dtype.kind == "i":
                     y = y.astype(of_y)
                 if is_ready(y, of_y):
                     call = (X, y, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), given, out
-                    try:
-                        if threads == 1 or N * (D + 16) * (given[0].size // (D or 1) + 2) < SMALL:
-                            loss, weight, invalid, _ = kernel[size](
-                                *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
-                            )
-                        else:
-                            shared = *call, (reg, rate), wanted
-                            loss, weight, invalid = run_shared(kernel, shared, threads)
-                        if not invalid:
-                            return finish(loss, weight, values(out, parameters))
-                    except TypeError:  # another number of dimensions
-                        pass
+                    if threads == 1 or N * (D + 16) * (given[0].size // (D or 1) + 2) < SMALL:
+                        loss, weight, invalid, _ = kernel[size](
+                            *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
+                        )
+                    else:
+                        call = *call, (reg, rate), wanted
+                        loss, weight, invalid = run_shared(kernel, call, threads)
+                    if not invalid:
+                        return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
             loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
             return finish(loss, weight, values(out, parameters) if out else None)
@@ -171,7 +169,8 @@ class Problem:
 
     def averaging(self, parts: Any, parameters: tuple[Any, ...], reg: float) -> Any:
         """Loss and gradient from the sums of blocks."""
-        parts = [parts] if isinstance(parts, Sums) else parts
+        if isinstance(parts, Sums) or not isinstance(parts, Iterable):
+            parts = [parts]
         total, reg = add_in_tree(map(self.own, parts)), validate.not_negative("reg", reg)
         if total is None:
             raise ValueError(

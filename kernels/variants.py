@@ -34,27 +34,27 @@ def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
     w, b = parameters
     if b is None:
         b = 0.0
-    if type(w) is ndarray and w.dtype is dtype and type(b) is float:
+    if type(w) is ndarray and w.dtype is dtype and w.ndim == 1 and type(b) is float:
         return (w, b), (empty(w.shape, of_out), empty(1, of_out))
     return None
 
 
 def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
     W, b = parameters
-    if type(W) is ndarray and W.dtype is dtype:
+    if type(W) is ndarray and W.dtype is dtype and W.ndim == 2:
         if b is None:
             return (W, zeros(W.shape[-1], dtype)), (
                 empty(W.shape, of_out),
                 empty(W.shape[-1], of_out),
             )
-        if type(b) is ndarray and b.dtype is dtype:
+        if type(b) is ndarray and b.dtype is dtype and b.ndim == 1:
             return parameters, (empty(W.shape, of_out), empty(b.shape, of_out))
     return None
 
 
 def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
-    for p in parameters:
-        if type(p) is not ndarray or p.dtype is not dtype:
+    for p, dimensions in zip(parameters, (2, 1, 2, 1), strict=True):
+        if type(p) is not ndarray or p.dtype is not dtype or p.ndim != dimensions:
             return None
     W1, b1, W2, b2 = [empty(p.shape, of_out) for p in parameters]
     return parameters, (W1, b1, W2, b2)
@@ -145,6 +145,11 @@ class Variants:
             if X.dtype == F32 and not validate.all_finite((loss, *out)):
                 validate.finite("X", X)
                 loss, weight, out = self.run_in_float64(batch, arrays, options, wanted)
+        if weight == math.inf:
+            raise FloatingPointError(
+                "the sum of sample_weight is too large for float64: scale the weights, of which "
+                "only the ratios matter in an average"
+            )
         validate.result((loss, *out), X)
         return loss, weight, out
 

@@ -54,7 +54,7 @@ ANSWERS = ["extremes", "equal", "refusals"]
 ARGUMENTS = [*ANSWERS, "trust_arguments"]
 BRIEF = "not border and not however_far and not ten_thousand"
 TESTS = {  # the tests that are to notice, those first that take little, and which of them
-    **dict.fromkeys(CHECKS, (ARGUMENTS, BRIEF)),
+    **dict.fromkeys(CHECKS, ([*ARGUMENTS, "sums"], BRIEF)),
     **{
         problem: (
             [*ARGUMENTS, *DESCENT],
@@ -63,7 +63,7 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
         for problem in PROBLEMS
     },
     **{f"{problem}:compiled": (ANSWERS, f"{problem} and not border") for problem in PROBLEMS},
-    "signature": (["equal"], "not border"),
+    "signature": (["signatures", "equal"], "not border"),
     "threads": (["threads"], ""),
     **{
         f"descent/{file}": (DESCENT, "")
@@ -79,7 +79,7 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
         )
         for file in TILED
     },
-    "engine/average": (ANSWERS, "not border"),
+    "engine/average": ([*ANSWERS, "sums"], "not border"),
     "engine/raw": (ANSWERS, "not border"),
 }
 

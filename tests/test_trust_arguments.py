@@ -550,7 +550,14 @@ def test_ten_thousand_arrays_of_labels(problem):
         else:
             answered += 1
             assert right, y
-            expected = module.gradient(X, y, *parameters, variant="numpy")
+            try:
+                expected = module.gradient(X, y, *parameters, variant="numpy")
+            except FloatingPointError:  # the square of y, which is in the loss that it computes too
+                assert problem == "linear"
+                with pytest.raises(FloatingPointError):
+                    module.loss(X, y, *parameters)
+                batch = X, y.astype(float), *parameters
+                expected = [part.value for part in loss_and_gradient(problem, *batch)[1]]
             for part, other in zip(gradient, expected, strict=True):
                 np.testing.assert_allclose(part, other, rtol=1e-9, atol=1e-12 * np.abs(other).max())
         assert y.tobytes() == before

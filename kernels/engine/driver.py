@@ -98,8 +98,9 @@ def make_driver(  # noqa: C901
                 invalid += reduce_layer(partials, start, False, (W, b), (dW, db), goal, averaging)
             if reg > 0:
                 penalty = 0.5 * squares(W.reshape(-1))
+        invalid += not weight < np.inf
         if goal != Goal.SUMS:
-            invalid += not 0 < weight < np.inf
+            invalid += not weight > 0
             if want_loss:
                 penalty += 0.5 * squares(layers[0].reshape(-1)) if reg > 0 else 0.0
                 loss = average(loss, weight, reg, penalty)
