@@ -112,7 +112,7 @@ class Problem:
     def tuple_type(self, name: str, fields: Iterable[str]) -> Any:
         """A named tuple as if it stood in the problem's module; of `Fit`, with a message beside."""
         base = namedtuple(name, list(fields), module=self.module)  # type: ignore[misc]
-        members = {"__module__": self.module, "__doc__": TUPLES[name]}
+        members: dict[str, Any] = {"__module__": self.module, "__doc__": TUPLES[name]}
         members |= {"message": ""} if name == "Fit" else {"__slots__": ()}
         return type(name, (base,), members)
 
@@ -146,17 +146,16 @@ class Problem:
                 and (s is None or (is_ready(s, dtype) and s.shape == y.shape))
             ):
                 of_y, size, (N, D), (given, out) = labels or dtype, dtype.itemsize, X.shape, arrays
-                if y.dtype is not of_y and y.dtype.kind == "i":
-                    y = y.astype(of_y)
-                if is_ready(y, of_y):
-                    call = (X, y, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), given, out
+                taken = y.astype(of_y) if y.dtype is not of_y and y.dtype.kind == "i" else y
+                if is_ready(taken, of_y):
+                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), given, out
                     if threads == 1 or N * (D + 16) * (given[0].size // (D or 1) + 2) < SMALL:
                         loss, weight, invalid, _ = kernel[size](
                             *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
                         )
                     else:
-                        call = *call, (reg, rate), wanted
-                        loss, weight, invalid = run_shared(kernel, call, threads)
+                        shared = *call, (reg, rate), wanted
+                        loss, weight, invalid = run_shared(kernel, shared, threads)
                     if not invalid:
                         return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
