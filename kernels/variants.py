@@ -43,21 +43,22 @@ def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
     W, b = parameters
     if type(W) is ndarray and W.dtype is dtype and W.ndim == 2:
         if b is None:
-            return (W, zeros(W.shape[-1], dtype)), (
-                empty(W.shape, of_out),
-                empty(W.shape[-1], of_out),
-            )
+            b = zeros(W.shape[1], dtype)
         if type(b) is ndarray and b.dtype is dtype and b.ndim == 1:
-            return parameters, (empty(W.shape, of_out), empty(b.shape, of_out))
+            return (W, b), (empty(W.shape, of_out), empty(b.shape, of_out))
     return None
 
 
 def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
-    for p, dimensions in zip(parameters, (2, 1, 2, 1), strict=True):
-        if type(p) is not ndarray or p.dtype is not dtype or p.ndim != dimensions:
-            return None
-    W1, b1, W2, b2 = [empty(p.shape, of_out) for p in parameters]
-    return parameters, (W1, b1, W2, b2)
+    W1, b1, W2, b2 = parameters
+    if (
+        (type(W1) is type(b1) is type(W2) is type(b2) is ndarray)
+        and (W1.dtype is b1.dtype is W2.dtype is b2.dtype is dtype)
+        and (W1.ndim == W2.ndim == 2 and b1.ndim == b2.ndim == 1)
+    ):
+        first = empty(W1.shape, of_out), empty(b1.shape, of_out)
+        return parameters, (*first, empty(W2.shape, of_out), empty(b2.shape, of_out))
+    return None
 
 
 class Variants:
