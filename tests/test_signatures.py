@@ -280,8 +280,8 @@ CALLS = [  # variant, dtype, with a bias, with weights; fewer of the tiles, whic
     *(("loop", "float64", bias, weighted) for bias in (True, False) for weighted in (True, False)),
     ("loop", "float32", True, True),
     ("tiled", "float64", True, True),
-    ("tiled", "float64", False, False),
-    ("tiled", "float32", True, True),
+    pytest.param("tiled", "float64", False, False, marks=pytest.mark.slow),
+    pytest.param("tiled", "float32", True, True, marks=pytest.mark.slow),
 ]
 
 
