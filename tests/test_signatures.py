@@ -225,6 +225,7 @@ def test_wrong_and_missing_keywords(problem, name):
         function(arguments[first], **arguments)
 
 
+@pytest.mark.filterwarnings("ignore::kernels.ConvergenceWarning")
 @pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
 def test_every_argument_by_keyword(problem, name):
     """In any order; what may be passed by position means the same there."""
