@@ -183,6 +183,7 @@ class Variants:
     def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
         """The sums of the tiled kernel, as the other variants give them."""
         arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
+        y = np.asarray(y, self.target.dtype or X.dtype)
         options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
         loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
         return loss, weight, *self.scalars(out)

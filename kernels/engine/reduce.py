@@ -55,27 +55,36 @@ def reduce_layer(partials, start, wide, layer, out, goal, settings):
     # the gradient, or the parameters after a step against it: kept · W + factor · dW
     kept, factor = W.dtype.type(goal == Goal.STEP), W.dtype.type(-rate if goal == Goal.STEP else 1)
     length, row = gradient_length(D, K, wide)
-    width = min(K, SQUARE)
+    width = min(K, BLOCK if wide else SQUARE)
     height = BLOCK // width
-    d_step, k_step = (width, 1) if wide else (1, height)
+    turned, flat, flat_out = np.empty(0 if wide else BLOCK), W.reshape(-1), dW.reshape(-1)
     for i in range(0, D, height):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
             at = start + (i * row + j if wide else j * row + i)
-            outer, inner, step = (h, w, width) if wide else (w, h, height)
+            lines, line_length = (h, w) if wide else (w, h)
             block[:] = 0
             for chunk in range(len(partials)):
-                for line in range(outer):
-                    for place in range(inner):
-                        block[line * step + place] += partials[chunk, at + line * row + place]
-            for d in range(h):
+                for line in range(lines):
+                    for place in range(line_length):
+                        total = partials[chunk, at + line * row + place]
+                        block[line * line_length + place] += total
+            numbers = block
+            if not wide:
                 for k in range(w):
-                    parameter = W[i + d, j + k]
-                    dW[i + d, j + k] = average(
-                        block[d * d_step + k * k_step], weight, reg, parameter
-                    )
-                    dW[i + d, j + k] = kept * parameter + factor * dW[i + d, j + k]
-                    invalid += not np.isfinite(dW[i + d, j + k])
+                    for d in range(h):
+                        turned[d * w + k] = block[k * h + d]
+                numbers = turned
+            # rows of `out` that are whole follow one another: one run, which LLVM makes vectors of
+            runs, run = (1, h * K) if w == K else (h, w)
+            for r in range(runs):
+                first = (i + r) * K + j
+                for e in range(run):
+                    parameter = flat[first + e]
+                    mean = average(numbers[r * run + e], weight, reg, parameter)
+                    flat_out[first + e] = mean
+                    flat_out[first + e] = kept * parameter + factor * flat_out[first + e]
+                    invalid += not np.isfinite(flat_out[first + e])
     for k in range(K):
         total = 0.0
         for chunk in range(len(partials)):
