@@ -26,11 +26,13 @@ examples: .venv/examples.installed
 	@for script in $(filter-out examples/figures.py,$(wildcard examples/*.py)); do \
 		echo "== $$script"; $(python) $$script --out $(PICTURES) || exit 1; done
 
+# In processes beside one another, at most 8; JOBS=0 for one.
+JOBS ?= auto
 test: .venv/test.installed
-	$(python) -m pytest --durations=5
+	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --durations=5
 
 test-slow: .venv/test.installed
-	$(python) -m pytest -m slow --durations=5
+	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile -m slow --durations=5
 
 # Of what runs in the interpreter; the empty cache makes the code that emits code run too.
 coverage: .venv/test.installed

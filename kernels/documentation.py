@@ -49,7 +49,7 @@ FloatingPointError
 """
 TEMPLATES = {
     "loss_and_gradient": "Averaged loss and gradient. {title}\n\n{formula}\n"
-    + (DATA + REG + OPTIONS + GRADIENT.replace("{dtype}", "X") + RAISES + "\n{sources}\n"),
+    + (DATA + REG + OPTIONS + GRADIENT.replace("{dtype}", "X") + RAISES + "{sources}{examples}\n"),
     "loss": """\
 The averaged loss alone; parameters and errors are those of `loss_and_gradient`.
 """,
@@ -180,6 +180,7 @@ Notes
 Where N times the number of parameters is at most 262144 and there are no batches, the tiled variant
 runs the whole loop compiled. The path depends on nothing else, and neither a callback nor the
 number of threads changes a bit.
+{examples}
 """,
 }
 ZEROS = """\
@@ -200,13 +201,15 @@ def docstrings(problem: Any) -> dict[str, str]:
     """By the name of a public function."""
     shapes, target = problem.variants.shapes, problem.variants.target
     (title, _, formula), names = problem.doc.partition("\n\n"), ", ".join(shapes)
+    formula, _, examples = formula.partition("\nExamples\n")
     formula, _, sources = formula.partition("\nReferences\n")
     weights = "‖² + ‖".join(list(shapes)[::2])
     norms = f"(‖{weights}‖²)" if problem.network else f"‖{weights}‖²"
     parts = {
         "title": title,
         "formula": formula.rstrip(),
-        "sources": f"References\n{sources}".rstrip() if sources else "",
+        "sources": f"\nReferences\n{sources}" if sources else "",
+        "examples": f"\nExamples\n{examples}".rstrip() if examples else "",
         "y": target.meaning,
         "refused": f", {target.refused}" if target.refused else "",
         "parameters": "\n".join(described(shapes)),
@@ -215,7 +218,8 @@ def docstrings(problem: Any) -> dict[str, str]:
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
         "probabilities": getattr(problem.probabilities_of, "__doc__", None),
-        "predict": (problem.predictions_of or problem.scores_of).__doc__,
+        "predict": getattr(problem.predictions_of, "__doc__", None)
+        or "The predictions of each sample, which are its scores, shape (N,).",
         "start": (DRAWN if problem.network else ZEROS).format(names=names),
         "fields": ", ".join(problem.Fit._fields),
     }

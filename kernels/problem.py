@@ -176,18 +176,19 @@ class Problem:
                 "parts is empty, and the average of nothing is not defined: "
                 "pass the sums of at least one block"
             )
-        gradient, arrays = total.gradient, [p for p in parameters if np.ndim(p)]
-        dtype = F32 if arrays and all(np.asarray(p).dtype == F32 for p in arrays) else F64
-        like = np.empty((0, len(gradient[0])), dtype)
-        given = self.variants.given(like, parameters)
+        gradient, dtype = total.gradient, F32
         for name, summed, parameter in zip(gradient._fields, gradient, parameters, strict=True):
-            shapes = [None if a is None else np.shape(a) for a in (parameter, summed)]
+            array = None if parameter is None else validate.real_array(name, parameter)
+            shapes = [None if a is None else np.shape(a) for a in (array, summed)]
             if shapes[0] != shapes[1]:
                 is_one, is_other = map(validate.describe_shape, shapes)
                 raise ValueError(
                     f"{name} is {is_one} and its gradient in the sums {is_other}: "
                     "pass the parameters that the sums were made with"
                 )
+            if array is not None and array.ndim and array.dtype != F32:
+                dtype = F64
+        given = self.variants.given(np.empty((0, len(gradient[0])), dtype), parameters)
         if not 0 < total.weight < math.inf:
             raise ValueError(
                 f"the total weight of the sums is {total.weight:g}, by which nothing can be "

@@ -120,13 +120,16 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
     wants = "want_loss=True, want_gradient=True"
     both = f"loss_and_gradient_{variant}"
     lines.append(f"return loss, Gradient({', '.join(found)})")
+    purpose = "on arrays that are right: no checks, one thread"
+    lines.insert(0, f'"""Averaged loss and gradient, {purpose}."""')
     known = {"if_absent": if_absent, "value_if_present": value_if_present, "averaged": averaged}
     known |= {"call": call, "Gradient": Gradient, "c_ordered": c_ordered}
     made = {both: compile_as(define(module, f"{both}({data}, {options}, {wants})", lines, **known))}
     if variant == "numpy":
         return made
     for name, wanted in (("loss", "True, False)[0]"), ("gradient", "False, True)[1]")):
-        body = [f"return both({data}, reg, sample_weight, {wanted}"]
+        doc = f'"""The {name} of `{both}` alone."""'
+        body = [doc, f"return both({data}, reg, sample_weight, {wanted}"]
         header = f"{name}_{variant}({data}, {options})"
         made[f"{name}_{variant}"] = compile_as(define(module, header, body, both=made[both]))
     return made

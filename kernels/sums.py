@@ -40,8 +40,12 @@ class Sums(NamedTuple):
     gradient: Any
 
     def __add__(self, other: Any) -> "Sums":
-        if not isinstance(other, Sums) or type(self.gradient) is not type(other.gradient):
+        if not isinstance(other, Sums):
             return NotImplemented
+        kinds = type(self.gradient), type(other.gradient)
+        if kinds[0] is not kinds[1]:
+            modules = " and ".join(kind.__module__ for kind in kinds)
+            raise TypeError(f"these are sums of {modules}: add sums of the same problem")
         for a, b in zip(self.gradient, other.gradient, strict=True):
             if (a is None) != (b is None) or getattr(a, "shape", ()) != getattr(b, "shape", ()):
                 shapes = " and ".join(str(_shapes(sums)) for sums in (self, other))

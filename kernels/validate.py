@@ -22,7 +22,7 @@ KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m":
 
 def samples(X: ArrayLike, empty: bool = False) -> Array:
     """X as an (N, D) array of float32 or float64, in its memory order; N may be 0 if `empty`."""
-    X = _numbers("X", X)
+    X = real_array("X", X)
     if X.ndim != 2:
         raise ValueError(
             f"X must have two dimensions, (samples, features), and has shape {X.shape}: "
@@ -43,7 +43,7 @@ def samples(X: ArrayLike, empty: bool = False) -> Array:
 
 def parameter(name: str, value: ArrayLike, shape: Shape, dims: str, X: Array) -> Array:
     """A weight or bias in X's dtype, C order."""
-    array = _numbers(name, value)
+    array = real_array(name, value)
     pairs = zip(shape, array.shape, strict=False)
     if len(shape) != array.ndim or 0 in array.shape or any(n not in (None, m) for n, m in pairs):
         known = tuple(d if n is None else n for n, d in zip(shape, dims, strict=True))
@@ -56,7 +56,7 @@ def parameter(name: str, value: ArrayLike, shape: Shape, dims: str, X: Array) ->
 
 def number(name: str, value: Any, X: Array) -> float:
     """A bias that is one number."""
-    array = _numbers(name, value)
+    array = real_array(name, value)
     if array.ndim != 0:
         raise ValueError(
             f"{name} must be one number (or None for no bias) and has shape {array.shape}: "
@@ -67,7 +67,7 @@ def number(name: str, value: Any, X: Array) -> float:
 
 def one_per_sample(name: str, value: ArrayLike, X: Array) -> Array:
     """An array of any real dtype, with one value for each row of X."""
-    array = _numbers(name, value)
+    array = real_array(name, value)
     if array.ndim != 1:
         is_flat = array.size == len(X)
         hint = f"pass {name}.ravel()" if is_flat else "pass one value for each row of X"
@@ -178,27 +178,33 @@ def whole_number(name: str, value: Any, lowest: int, highest: int | None = None)
     """A whole number within limits; `highest` is the number of samples."""
     most = "" if highest is None else f" and at most {highest}, the number of samples"
     limits = f"at least {lowest}{most}"
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise TypeError(f"{name} must be a whole number and is {value!r}: pass an int, {limits}")
-    if value < lowest or (highest is not None and value > highest):
-        raise ValueError(f"{name} is {value}: pass {limits}")
-    return int(value)
+    number = index_of(value)
+    if number is None:
+        what = describe(value)
+        raise TypeError(f"{name} must be a whole number and is {what}: pass an int, {limits}")
+    if number < lowest or (highest is not None and number > highest):
+        raise ValueError(f"{name} is {number}: pass {limits}")
+    return number
 
 
 def threads(n: Any) -> int | None:
     """A number of threads, or None for the default."""
     if n is None:
         return None
-    hint = "pass 1 or more, or None for the default"
-    try:
-        number = operator.index(n)
-    except TypeError:
-        number = None
-    if number is None or isinstance(n, bool):
+    hint, number = "pass 1 or more, or None for the default", index_of(n)
+    if number is None:
         raise TypeError(f"threads must be a whole number and is {describe(n)}: {hint}")
     if number < 1:
         raise ValueError(f"threads is {n}: {hint}")
     return number
+
+
+def index_of(value: Any) -> int | None:
+    """A whole number of any type as an int; None of anything else, bools included."""
+    try:
+        return None if isinstance(value, bool) else operator.index(value)
+    except TypeError:
+        return None
 
 
 def finite(name: str, array: Array) -> None:
@@ -234,7 +240,7 @@ def result(numbers: tuple[Any, ...], X: ArrayLike) -> None:
     )
 
 
-def _numbers(name: str, value: Any) -> Array:
+def real_array(name: str, value: Any) -> Array:
     """Anything array-like that holds real numbers, as an array."""
     if hasattr(value, "filled"):  # importing numpy.ma to ask takes 30 ms
         raise TypeError(

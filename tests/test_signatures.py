@@ -277,18 +277,18 @@ def calls_from_compiled_code(module, variant):
     return call
 
 
-CALLS = [  # variant, dtype, with a bias, with weights; fewer of the tiles, which compile for long
-    *(("loop", "float64", bias, weighted) for bias in (True, False) for weighted in (True, False)),
-    ("loop", "float32", True, True),
-    ("tiled", "float64", True, True),
-    pytest.param("tiled", "float64", False, False, marks=pytest.mark.slow),
-    pytest.param("tiled", "float32", True, True, marks=pytest.mark.slow),
+# Each caller of the tiles compiles them anew, for half a minute.
+TILED = [("float64", False, False), ("float32", True, True)]
+LOOPS = [*(("float64", bias, weighted) for bias in (True, False) for weighted in (True, False))]
+CALLS = [  # problem, variant, dtype, with a bias, with weights
+    *((p, "loop", *case) for p in PROBLEMS for case in [*LOOPS, ("float32", True, True)]),
+    ("logistic", "tiled", "float64", True, True),
+    *(pytest.param(p, "tiled", *c, marks=pytest.mark.slow) for p in PROBLEMS for c in TILED),
 ]
 
 
 @pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compiled callers need a compiler")
-@pytest.mark.parametrize(("variant", "dtype", "bias", "weighted"), CALLS)
-@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize(("problem", "variant", "dtype", "bias", "weighted"), CALLS)
 def test_raw_functions_called_from_compiled_code(problem, variant, dtype, bias, weighted):
     """With a bias or None, with weights or None; the numbers are those of the public functions."""
     bias = bias or problem == "two_layer"  # whose biases are not optional
@@ -312,7 +312,9 @@ def test_raw_functions_called_from_compiled_code(problem, variant, dtype, bias, 
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("variant", ["loop", "numpy", "tiled"])
+@pytest.mark.parametrize(
+    "variant", ["loop", "numpy", pytest.param("tiled", marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_raw_functions_called_from_python(problem, variant, dtype):
     """With less than all arguments, and with each of them by keyword."""
@@ -348,3 +350,15 @@ def test_raw_functions_called_from_python(problem, variant, dtype):
             assert np.ndim(part) == 0 or part.dtype == X.dtype
     for part, copy in zip((*batch, s), copies, strict=True):
         assert np.array_equal(part, copy)
+
+
+@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="tiles exist only compiled")
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_a_raw_tiled_gradient(problem):
+    """The quick part of the test above, whose calls compile the tiles eight times."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(43)
+    X, y, *parameters = random_batch(problem, rng, (300, 5, 4, 6))
+    y = y.astype(float) if problem in ("logistic", "linear") else y
+    _, bounds = loss_and_gradient(problem, X, y, *parameters)
+    for bounded, part in zip(bounds, module.gradient_tiled(X, y, *parameters), strict=True):
+        assert_within(bounded, part, "gradient")
