@@ -5,7 +5,7 @@
 #              more of them
 # make examples  every script of examples/, the pictures into PICTURES
 # make check   lint, types, and the order of imports
-# make readme  bench, and its table and figure into README.md
+# make readme  bench, and its tables and figure into README.md and docs/
 
 PYTHON ?= python3
 python = .venv/bin/python
@@ -19,7 +19,7 @@ bench-peers: .venv/peers.installed
 	$(python) -m bench --out .bench/peers
 
 readme: bench
-	$(python) -m bench.readme .bench
+	$(python) -m bench.report.readme .bench
 
 PICTURES ?= .examples
 examples: .venv/examples.installed

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from bench import page
+from bench.measure.plan import BASELINE, Plan, UsageError
+from bench.measure.run import Records, run
 from bench.peers import PEERS
-from bench.plan import BASELINE, Plan, UsageError
 from bench.problems import DTYPES, PROBLEMS
-from bench.run import Records, run
+from bench.report import page
 from kernels.engine.pool import cpus
 
 
@@ -144,7 +144,7 @@ def measure(arguments: argparse.Namespace) -> int:
 
 
 def comparison(arguments: argparse.Namespace) -> int:
-    from bench import compare
+    from bench.report import compare
 
     return compare.show(arguments.a, arguments.b)
 

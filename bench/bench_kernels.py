@@ -18,9 +18,9 @@ from typing import Any
 import pytest
 
 from bench import bare_numpy
-from bench.agreement import agree, batch, error, first
+from bench.measure.agreement import agree, batch, error, first
+from bench.measure.plan import BASELINE, CONTROL, Case, Plan
 from bench.peers import PEERS
-from bench.plan import BASELINE, CONTROL, Case, Plan
 from bench.problems import DTYPES, REG, Problem
 from kernels.engine.cache import directories
 

@@ -2,6 +2,7 @@
 
 from . import linear, logistic, softmax, two_layer
 from .descent import ConvergenceWarning, DivergenceError
+from .problem import Problem
 from .sums import Sums
 from .threads import set_threads
 from .versions import show_versions
@@ -9,6 +10,7 @@ from .versions import show_versions
 __all__ = [
     "ConvergenceWarning",
     "DivergenceError",
+    "Problem",
     "Sums",
     "linear",
     "logistic",

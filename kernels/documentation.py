@@ -4,6 +4,7 @@ A problem's own part is its formula, with its source and examples, which is the 
 module, and the names and axes of its parameters.
 """
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -217,13 +218,18 @@ def docstrings(problem: Any) -> dict[str, str]:
         "names": names,
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
-        "probabilities": getattr(problem.probabilities_of, "__doc__", None),
-        "predict": getattr(problem.predictions_of, "__doc__", None)
-        or "The predictions of each sample, which are its scores, shape (N,).",
+        "probabilities": own_doc(problem.probabilities_of),
+        "predict": own_doc(problem.predictions_of or problem.scores_of)
+        or "The predictions of each sample, made from its scores.",
         "start": (DRAWN if problem.network else ZEROS).format(names=names),
         "fields": ", ".join(problem.Fit._fields),
     }
     return {name: template.format(**parts) for name, template in TEMPLATES.items()}
+
+
+def own_doc(function: Any) -> str | None:
+    """The docstring of a function that was written for this, not of np.exp."""
+    return function.__doc__ if inspect.isfunction(function) else None
 
 
 def described(shapes: Mapping[str, str]) -> list[str]:

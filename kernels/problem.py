@@ -7,6 +7,7 @@ is passed, and whatever the driver found invalid, is converted or refused by `Va
 
 import dataclasses
 import functools
+import importlib
 import math
 import sys
 from collections import namedtuple
@@ -40,44 +41,84 @@ SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
 
 
 def linear_scores(X: Any, W: Any, b: Any) -> Any:
-    """X W + b"""
+    """The predictions of each sample, which are its scores X W + b."""
     z = X @ W
     z += b
     return z
 
 
+def restored(module: str, problem: str, kind: str, values: tuple[Any, ...], message: Any) -> Any:
+    """The named tuple that was pickled, of a problem that is a variable of the module."""
+    for value in vars(importlib.import_module(module)).values():
+        if isinstance(value, Problem) and value.name == problem:
+            answer = value.public[kind](*values)
+            if message is not None:
+                answer.message = message
+            return answer
+    raise AttributeError(
+        f"{module} has no Problem named {problem!r}, of which this {kind} is: "
+        "assign it to a variable of that module"
+    )
+
+
 class Problem:
     """A gradient, declared: its public functions are attributes, and `public` has them by name.
+
+    They are `loss_and_gradient`, `loss`, `gradient`, `update`, `sums`, `average`, `scores`,
+    `predict` and `descend`, with the same checks, variants, threads and messages as those of
+    `kernels.logistic`; see docs/adding-a-problem.md. Provisional: declarations may need more later.
 
     Parameters
     ----------
     name : str
+        For messages.
     parameters : mapping of str to str
-        Names and axes: weights and a bias, which may be None, as in ``{"W": "DK", "b": "K"}`` and
-        ``{"w": "D", "b": ""}``, or those of two layers.
-    y : Target
-        What y holds, and how it is checked.
+        Names and axes: weights and a bias, which may be None, as in ``{"w": "D", "b": ""}`` with
+        one score a sample and ``{"W": "DK", "b": "K"}`` with K, or those of two layers.
+    y : callable, optional
+        ``y(array)`` raises a ValueError if the targets, one real number a sample, make no sense; a
+        `Target` of `kernels.validate` for other kinds.
     loop, numpy : callable
-        ``(X, y, s, *parameters)`` to ``(Σ s ℓ, Σ s, Σ s ∂ℓ/∂θ, ...)``, compiled and vectorised.
+        ``(X, y, s, *parameters)`` to ``(Σ s ℓ, Σ s, Σ s ∂ℓ/∂θ, ...)``, compiled by `numba.njit` and
+        vectorised. The bias is zeros where the caller gave none.
     residual : callable
         Compiled, of one sample: ``(z, y)`` to ``(ℓ, ∂ℓ/∂z)``; where there are several scores, of a
         tile of samples, see `engine.tile_pass`.
     curvature : float, optional
-        A bound on ∂²ℓ/∂z²; None where the scores are not linear in the parameters.
+        A bound on ∂²ℓ/∂z², from which `descend` knows the largest safe learning rate; None if there
+        is none, or where the scores are not linear in the parameters.
     scores : callable, optional
-        ``(X, *parameters)`` to the scores.
+        ``(X, *parameters)`` to the scores, X W + b by default.
     probabilities, predict : callable, optional
-        Scores to probabilities, and to predictions.
+        Scores to probabilities, and to predictions, which are the scores by default.
     doc : str
         The formula: what the docstrings begin with.
+
+    Raises
+    ------
+    TypeError
+        If `loop` or `residual` is not compiled by Numba.
+    ValueError
+        For parameters of other axes.
     """
+
+    VARIANTS: dict[str, Callable[..., Any]]
+    loss_and_gradient: Callable[..., tuple[float, Any]]
+    loss: Callable[..., float]
+    gradient: Callable[..., Any]
+    update: Callable[..., tuple[Any, ...]]
+    sums: Callable[..., Sums]
+    average: Callable[..., tuple[float, Any]]
+    scores: Callable[..., NDArray[Any]]
+    predict: Callable[..., NDArray[Any]]
+    descend: Callable[..., Any]
 
     def __init__(  # noqa: PLR0913
         self,
         name: str,
         *,
         parameters: Mapping[str, str],
-        y: validate.Target,
+        y: validate.Target | Callable[[NDArray[Any]], Any] = validate.REAL,
         loop: Callable[..., Any],
         numpy: Callable[..., Any],
         residual: Callable[..., Any],
@@ -87,8 +128,12 @@ class Problem:
         predict: Callable[..., Any] | None = None,
         doc: str = "",
     ) -> None:
-        self.name, self.module, self.doc, self.scores_of = name, loop.__module__, doc, scores
-        self.variants = Variants(parameters, y, loop, numpy, residual)
+        validate.declaration(parameters, {"loop": loop, "residual": residual})
+        self.name, self.doc, self.scores_of = name, doc, scores
+        self.module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001  # as namedtuple does
+        target = y if isinstance(y, validate.Target) else validate.targets_checked_by(y)
+        self.variants = Variants(parameters, target, loop, numpy, residual)
+        self.variants.driver.__module__ = self.module
         self.probabilities_of, self.predictions_of = probabilities, predict
         self.network = len(parameters) == 4
         self.measured = ("train_accuracy", "validation_accuracy") if self.network else ()
@@ -114,7 +159,15 @@ class Problem:
         base = namedtuple(name, list(fields), module=self.module)  # type: ignore[misc]
         members: dict[str, Any] = {"__module__": self.module, "__doc__": TUPLES[name]}
         members |= {"message": ""} if name == "Fit" else {"__slots__": ()}
+        found_by = self.module, self.name, name
+        members["__reduce__"] = lambda values: (
+            restored,
+            (*found_by, tuple(values), getattr(values, "message", None)),
+        )
         return type(name, (base,), members)
+
+    def __repr__(self) -> str:
+        return f"<Problem {self.name!r} of {self.module}>"
 
     # ---- the fast path ----
 
@@ -122,6 +175,7 @@ class Problem:
         """What a public function calls; `finish` makes its answer of loss, weight and output."""
         variants, wanted, ndarray = self.variants, (want_loss, int(goal)), np.ndarray
         ready, values, labels = variants.ready, variants.values, variants.target.dtype
+        check_ready = variants.target.check_ready
         kernel, of_sums = variants.kernel, None
         if goal == Goal.SUMS:
             kernel, of_sums = variants.sums_kernel, F64
@@ -145,11 +199,13 @@ class Problem:
                 and (arrays := ready(parameters, dtype, of_sums or dtype)) is not None
                 and (s is None or (is_ready(s, dtype) and s.shape == y.shape))
             ):
-                of_y, size, (N, D), (given, out) = labels or dtype, dtype.itemsize, X.shape, arrays
+                of_y, size, (N, D), (inputs, out) = labels or dtype, dtype.itemsize, X.shape, arrays
                 taken = y.astype(of_y) if y.dtype is not of_y and y.dtype.kind == "i" else y
                 if is_ready(taken, of_y):
-                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), given, out
-                    if threads == 1 or N * (D + 16) * (given[0].size // (D or 1) + 2) < SMALL:
+                    if check_ready is not None:
+                        check_ready(taken)
+                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), inputs, out
+                    if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
                         loss, weight, invalid, _ = kernel[size](
                             *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
                         )
@@ -176,7 +232,7 @@ class Problem:
                 "parts is empty, and the average of nothing is not defined: "
                 "pass the sums of at least one block"
             )
-        gradient, dtype = total.gradient, F32
+        gradient, wide = total.gradient, False
         for name, summed, parameter in zip(gradient._fields, gradient, parameters, strict=True):
             array = None if parameter is None else validate.real_array(name, parameter)
             shapes = [None if a is None else np.shape(a) for a in (array, summed)]
@@ -186,9 +242,9 @@ class Problem:
                     f"{name} is {is_one} and its gradient in the sums {is_other}: "
                     "pass the parameters that the sums were made with"
                 )
-            if array is not None and array.ndim and array.dtype != F32:
-                dtype = F64
-        given = self.variants.given(np.empty((0, len(gradient[0])), dtype), parameters)
+            wide = wide or (array is not None and array.ndim > 0 and array.dtype != F32)
+        dtype: Any = F64 if wide else F32
+        arrays = self.variants.converted(np.empty((0, len(gradient[0])), dtype), parameters)
         if not 0 < total.weight < math.inf:
             raise ValueError(
                 f"the total weight of the sums is {total.weight:g}, by which nothing can be "
@@ -196,7 +252,7 @@ class Problem:
             )
         sums = [np.zeros(1) if g is None else np.atleast_1d(g) for g in gradient]
         with np.errstate(all="ignore"):
-            in_float64 = tuple(p.astype(F64) for p in given)
+            in_float64 = tuple(p.astype(F64) for p in arrays)
             loss, means = averaged((total.loss, total.weight, *sums), reg, in_float64)
             means = tuple(mean.astype(dtype) for mean in means)
         if not validate.all_finite((loss, *means)):
@@ -220,7 +276,7 @@ class Problem:
         X = validate.samples(X)
         if self.network:
             validate.finite("X", X)  # a hidden layer can hide an infinity
-        arrays = self.variants.given(X, parameters)
+        arrays = self.variants.converted(X, parameters)
         with np.errstate(all="ignore"):
             z = self.scores_of(X, *self.variants.scalars(arrays))
         validate.result((z,), X)
@@ -251,16 +307,16 @@ class Problem:
         """The result of a descent; `network` is hidden, std and validation, of two layers."""
         (X, y, s), (hidden, std, validation) = data, network
         X = validate.samples(X)
-        given = descent.continued(start, self.Parameters._fields, parameters)
+        parameters = descent.continued(start, self.Parameters._fields, parameters)
         variant = validate.variant(settings.variant, self.variants.sums)
         settings = dataclasses.replace(
             settings, rng=descent.seed_from(settings.rng), variant=variant
         )
         if not self.network:
-            descent.refuse_bias(given[1], settings.fit_bias)
+            descent.refuse_bias(parameters[1], settings.fit_bias)
         axes = tuple(self.variants.shapes.values())
-        given = descent.initial(axes, given, X, y, hidden, std, settings.rng)
-        arrays = self.variants.given(X, given)
+        parameters = descent.initial(axes, parameters, X, y, hidden, std, settings.rng)
+        arrays = self.variants.converted(X, parameters)
         batch = self.variants.batch(X, y, s, arrays)
         measure = None if validation is None else self.accuracies(batch, validation, arrays)
         losses = np.empty(0) if start is None else start.losses

@@ -93,7 +93,7 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
     names, last = list(shapes), list(shapes)[-1]
     present, found = list(names), [f"out[{i}]" for i in range(len(names))]
     arrays = [f"c_ordered({name})" for name in names]
-    empty = [f"np.empty(given[{i}].shape, X.dtype)" for i in range(len(names))]
+    empty = [f"np.empty(values[{i}].shape, X.dtype)" for i in range(len(names))]
     if shapes[last] == "":
         present[1] = arrays[1] = f"float(if_absent({last}, 0.0))"
         empty[1] = "np.empty(1, X.dtype)"
@@ -103,18 +103,18 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
         arrays[1], found[1] = f"c_ordered({present[1]})", f"value_if_present({last}, out[1])"
     if tiled:
         lines = [
-            f"given = ({', '.join(arrays)})",
+            f"values = ({', '.join(arrays)})",
             f"out = ({', '.join(empty)})",
             "s = c_ordered(if_absent(sample_weight, np.empty(0, X.dtype)))",
             "batch = (X, c_ordered(y), s, np.empty(0, np.int64))",
-            "loss = call(batch, given, out, reg, want_loss, want_gradient)",
+            "loss = call(batch, values, out, reg, want_loss, want_gradient)",
         ]
     else:
         lines = [
-            f"given = ({', '.join(present)})",
+            f"values = ({', '.join(present)})",
             "ones = np.broadcast_to(np.ones(1, X.dtype), (len(X),))",
-            "sums = call(X, y, if_absent(sample_weight, ones), *given)",
-            "loss, out = averaged(sums, reg, given)",
+            "sums = call(X, y, if_absent(sample_weight, ones), *values)",
+            "loss, out = averaged(sums, reg, values)",
         ]
     data, options = f"X, y, {', '.join(names)}", "reg=0.0, sample_weight=None"
     wants = "want_loss=True, want_gradient=True"

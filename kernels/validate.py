@@ -7,9 +7,10 @@ What is accepted becomes what the kernels take: aligned arrays in native byte or
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -17,6 +18,7 @@ Array = NDArray[Any]
 Shape = tuple[int | None, ...]  # None stands for any length but 0
 # Contiguous, aligned and writeable, so that one compilation serves every caller.
 PLAIN: Final = ("C", "A", "W")
+LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}
 
 
@@ -36,7 +38,7 @@ def samples(X: ArrayLike, empty: bool = False) -> Array:
     if X.shape[1] == 0:
         raise ValueError(f"X has shape {X.shape}, no features: pass at least one column")
     dtype = X.dtype.newbyteorder("=") if X.dtype.kind == "f" else np.float64
-    X = np.require(X, dtype, "A").view()
+    X = (X if X.dtype == dtype and X.flags.aligned else np.require(X, dtype, "A")).view()
     X.flags.writeable = False  # no kernel can change it; read-only X needs no second compilation
     return X
 
@@ -56,6 +58,8 @@ def parameter(name: str, value: ArrayLike, shape: Shape, dims: str, X: Array) ->
 
 def number(name: str, value: Any, X: Array) -> float:
     """A bias that is one number."""
+    if type(value) is float and abs(value) <= LARGEST_FLOAT32:  # of either dtype, and no nan
+        return value
     array = real_array(name, value)
     if array.ndim != 0:
         raise ValueError(
@@ -95,7 +99,7 @@ def labels(y: ArrayLike, X: Array, classes: int) -> Array:
             "; renumber the labels, or pass weights with a column for each class"
         )
         _refuse_first((y < 0) | (y >= classes), "y", y, why)
-    return np.require(y, np.int64, PLAIN)
+    return plain(y, np.dtype(np.int64))
 
 
 def signs(y: ArrayLike, X: Array, classes: int = 2) -> Array:
@@ -104,7 +108,7 @@ def signs(y: ArrayLike, X: Array, classes: int = 2) -> Array:
     wrong = y == 0 if y.dtype.kind == "b" else (y != 1) & (y != -1)
     why = ": labels must be -1 or +1; if they are 0 and 1, pass 2*y - 1 (as integers or floats)"
     _refuse_first(wrong, "y", y, why)
-    return np.require(y, X.dtype, PLAIN)
+    return plain(y, X.dtype)
 
 
 def targets(y: ArrayLike, X: Array, outputs: int = 1) -> Array:
@@ -134,6 +138,8 @@ class Target(NamedTuple):
     dtype: Any
     meaning: str
     refused: str
+    # Of arrays that need no conversion, if the residual does not find what is wrong by itself.
+    check_ready: Callable[[Array], Any] | None = None
 
 
 CLASSES = Target(
@@ -146,6 +152,36 @@ SIGNS = Target(
     "a label other than -1 and +1",
 )
 REAL = Target(targets, None, "Targets, real numbers.", "")
+
+
+def targets_checked_by(check: Callable[[Array], Any]) -> Target:
+    """Real targets of which `check` raises an error if they make no sense."""
+
+    def check_all(y: ArrayLike, X: Array, outputs: int = 1) -> Array:
+        y = targets(y, X)
+        check(y)
+        return y
+
+    meaning = (check.__doc__ or "Targets, real numbers.").strip().partition("\n")[0]
+    return Target(check_all, None, meaning, "a target that is none", check)
+
+
+def declaration(parameters: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
+    """Refuse parameters or functions of which no problem can be made."""
+    axes = [("D", ""), ("DK", "K"), ("DH", "H", "HK", "K")]
+    known = tuple(parameters.values())
+    if known not in axes:
+        raise ValueError(
+            f"parameters have the axes {known}: accepted are weights and a bias, as in "
+            '{"w": "D", "b": ""} or {"W": "DK", "b": "K"}, or those of two layers, as in '
+            '{"W1": "DH", "b1": "H", "W2": "HK", "b2": "K"}'
+        )
+    for name, function in compiled.items():
+        if not hasattr(function, "py_func") and not numba.config.DISABLE_JIT:
+            raise TypeError(
+                f"{name} is {describe(function)}, which Numba has not compiled: "
+                "decorate the function with @numba.njit"
+            )
 
 
 def not_negative(name: str, value: Any) -> float:
@@ -224,7 +260,10 @@ def finite(name: str, array: Array) -> None:
 
 def all_finite(numbers: Iterable[Any]) -> bool:
     """Whether every number and every array is finite; None is."""
-    return all(part is None or bool(np.isfinite(part).all()) for part in numbers)
+    return all(
+        math.isfinite(part) if isinstance(part, float) else part is None or np.isfinite(part).all()
+        for part in numbers
+    )
 
 
 def result(numbers: tuple[Any, ...], X: ArrayLike) -> None:
@@ -273,6 +312,14 @@ def real_array(name: str, value: Any) -> Array:
     raise TypeError(f"{name} {what}: accepted are float64, float32, integers and bools; {remedy}")
 
 
+def plain(array: Array, dtype: Any) -> Array:
+    """An array in the order and dtype that the kernels take: itself, or a copy."""
+    if array.dtype == dtype and array.flags.carray:  # np.require takes microseconds
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.require(array, dtype, PLAIN)
+
+
 def _refuse_first(wrong: Array, name: str, array: Array, why: str) -> None:
     """Raise an error that names the first value that is wrong, if one is."""
     if wrong.any():
@@ -282,8 +329,7 @@ def _refuse_first(wrong: Array, name: str, array: Array, why: str) -> None:
 
 def _finite_in_dtype(name: str, array: Array, dtype: Any) -> Array:
     """An array of finite numbers in X's dtype, which can hold them."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        out = np.require(array, dtype, PLAIN)
+    out = plain(array, dtype)
     if not np.isfinite(out).all():
         finite(name, np.atleast_1d(array))
         raise ValueError(

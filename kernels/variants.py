@@ -17,6 +17,7 @@ from .sums import Sums, add_in_tree
 F32, F64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
+ONE = {dtype.itemsize: np.ones(1, dtype) for dtype in (F32, F64)}
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
 BLOCK = 2**18  # numbers of X that are converted to float64 at a time
 
@@ -79,12 +80,11 @@ class Variants:
     ) -> None:
         self.shapes, self.target = dict(shapes), target
         self.dimensions = tuple(map(len, shapes.values()))
-        self.one_layer, self.scalar_bias = len(shapes) == 2, self.dimensions[-1] == 0
-        self.ready = ready_with_vector if self.one_layer else ready_network
+        self.single_layer, self.scalar_bias = len(shapes) == 2, self.dimensions[-1] == 0
+        self.ready = ready_with_vector if self.single_layer else ready_network
         if self.scalar_bias:
             residual, self.ready = pointwise(residual), ready_with_number
-        self.driver = make_driver(residual, not self.one_layer, self.scalar_bias)
-        self.driver.__module__ = loop.__module__
+        self.driver = make_driver(residual, not self.single_layer, self.scalar_bias)
         self.label = numba.types.int64 if target.dtype == INT64 else None
         self.kernel, self.sums_kernel = (
             Kernel(self.driver, driver_types(self.dimensions, self.label, out))
@@ -107,20 +107,20 @@ class Variants:
         """Arrays as the variants take and give them: a bias that is one number as a float."""
         return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
 
-    def given(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
+    def converted(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
         """What was passed as parameters, as arrays in X's dtype."""
-        sizes, given = {"D": X.shape[1]}, list[Any]()
+        sizes, arrays = {"D": X.shape[1]}, list[Any]()
         for (name, letters), value in zip(self.shapes.items(), parameters, strict=True):
             shape: Any = tuple(map(sizes.get, letters))
-            if value is None and self.one_layer and given:
+            if value is None and self.single_layer and arrays:
                 array = np.zeros(shape or 1, X.dtype)
             elif letters:
                 array = validate.parameter(name, value, shape, letters, X)
             else:
-                array = np.full(1, validate.number(name, value, X), X.dtype)
+                array = np.array([validate.number(name, value, X)], X.dtype)
             sizes.update(zip(letters, array.shape, strict=False))
-            given.append(array)
-        return tuple(given)
+            arrays.append(array)
+        return tuple(arrays)
 
     def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
         """X, which was accepted, with what was passed as y and weights."""
@@ -136,14 +136,15 @@ class Variants:
         summing = goal == Goal.SUMS
         rate = validate.not_negative("learning_rate", rate)
         X = validate.samples(X, empty=summing)
-        arrays = self.given(X, parameters)
+        arrays = self.converted(X, parameters)
         batch, reg = self.batch(X, y, s, arrays, summing), validate.not_negative("reg", reg)
         options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
         if not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
         with np.errstate(all="ignore"):
             loss, weight, out = self.run(batch, arrays, options, wanted)
-            if X.dtype == F32 and not validate.all_finite((loss, *out)):
+            is_finite = validate.all_finite((loss, *out))
+            if not is_finite and X.dtype == F32:
                 validate.finite("X", X)
                 loss, weight, out = self.run_in_float64(batch, arrays, options, wanted)
         if weight == math.inf:
@@ -151,7 +152,8 @@ class Variants:
                 "the sum of sample_weight is too large for float64: scale the weights, of which "
                 "only the ratios matter in an average"
             )
-        validate.result((loss, *out), X)
+        if not is_finite:
+            validate.result((loss, *out), X)
         return loss, weight, out
 
     def run(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
@@ -161,13 +163,14 @@ class Variants:
             return self.run_tiled(batch, arrays, options, wanted)
         if len(rows):
             X, y, s = X[rows], y[rows], s[rows] if len(s) else s
-        s = s if len(s) else np.broadcast_to(np.ones(1, X.dtype), len(X))
+        s = s if len(s) else np.ndarray(len(X), X.dtype, ONE[X.itemsize], strides=(0,))
         parameters = self.scalars(arrays)
         loss, weight, *gradient = self.sums[variant](X, y, s, *parameters)
         if goal != Goal.SUMS:
             loss, gradient = averaged((loss, weight, *gradient), reg, parameters)
         dtype = F64 if goal == Goal.SUMS else X.dtype
-        out = tuple(np.atleast_1d(np.asarray(g, dtype)) for g in gradient)
+        found = (gradient[0], [gradient[1]]) if self.scalar_bias else gradient
+        out = tuple(np.asarray(part, dtype) for part in found)
         return float(loss), float(weight), self.finished(arrays, out, rate, goal)
 
     def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.plan import BASELINE, CONTROL, Plan
-from bench.run import Records
+from bench.measure.plan import BASELINE, CONTROL, Plan
+from bench.measure.run import Records
 
 SPEED = {
     BASELINE: 1.0,

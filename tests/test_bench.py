@@ -20,10 +20,11 @@ from cases import DTYPES, SHAPES, random_batch
 from oracle import loss_and_gradient
 
 from bench import __main__ as command_line
-from bench import agreement, bare_numpy, bench_kernels, machine, problems
+from bench import bare_numpy, bench_kernels, problems
+from bench.measure import agreement, machine
+from bench.measure.plan import BASELINE, CONTROL, VISITS, Case, Plan
 from bench.peers import PEERS
-from bench.plan import BASELINE, CONTROL, VISITS, Case, Plan
-from bench.results import load
+from bench.report.results import load
 from kernels import softmax
 
 ROOT = Path(__file__).parent.parent

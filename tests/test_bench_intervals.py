@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.intervals import Interval, coverage, interval, ratio, spread, trimmed, verdict
+from bench.report.intervals import Interval, coverage, interval, ratio, spread, trimmed, verdict
 
 
 @pytest.mark.parametrize("passes", [1, 2, 3, 7, 8, 9, 12, 15, 24])

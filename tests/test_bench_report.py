@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import reports
 
-from bench import claims, compare, page, readme
-from bench.intervals import trimmed
-from bench.plan import BASELINE, CONTROL, UsageError
-from bench.results import Results, document
+from bench.measure.plan import BASELINE, CONTROL, UsageError
+from bench.report import claims, compare, page, readme
+from bench.report.intervals import trimmed
+from bench.report.results import SUBJECT, Results, document, load
 
 ROOT = Path(__file__).parent.parent
 
@@ -270,23 +270,25 @@ def test_compare_says_what_is_wrong(report, tmp_path):
 
 
 def test_the_readme_takes_table_and_figure(report, tmp_path):
-    (tmp_path / "bench").mkdir()
     target = tmp_path / "README.md"
     target.write_text("above\n{}\nformer table\n{}\nbelow\n".format(*readme.MARKS))
-    readme.refresh(report, target)
-    text = target.read_text()
+    readme.refresh(report, tmp_path)
+    text, everything = target.read_text(), (tmp_path / readme.ALL_CELLS).read_text()
     assert text.startswith("above\n")
     assert text.endswith("\nbelow\n")
     assert "former table" not in text
-    for expected in (
-        "tiled is the fastest",
-        "300×2×3",
-        "▲ ",
-        "CPU: ",
-        "BLAS kernel Haswell",
-        "bench/figure.svg",
-    ):
+    for expected in ("▲ ", "BLAS for Haswell", "](docs/figure.svg)", "Against bare NumPy"):
         assert expected in text
+    results = Results(load(report))
+    assert sum(line.startswith("| ") for line in text.splitlines()) <= 7
+    for cell in results.table:
+        assert any(cell.size in line and cell.dtype in line for line in everything.splitlines())
+    for expected in ("tiled is the fastest", "](figure.svg)"):
+        assert expected in everything
+    ratios = [ratio.median for cell in results.table if (ratio := cell.ratio(SUBJECT))]
+    shown = [cell.ratio(SUBJECT).median for cell in readme.extremes_and_middles(results)]
+    assert (min(shown), max(shown)) == (min(ratios), max(ratios))
     assert "<svg" in (tmp_path / readme.FIGURE).read_text()
+    target.write_text("nothing of it")
     with pytest.raises(UsageError, match="has no lines"):
-        readme.refresh(report, tmp_path / readme.FIGURE)
+        readme.refresh(report, tmp_path)

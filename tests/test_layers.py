@@ -28,6 +28,7 @@ def test_imports(file):
         ours = module.startswith(".") or module.partition(".")[0] in OURS
         if file.is_relative_to(ROOT / "kernels"):
             assert module.startswith(".") or not ours, f"{module}: import it relatively"
+        assert not module.startswith("tests"), "what is measured or imported needs no test"
         if ours:
             private = [name for name in [*module.split("."), *names] if name.startswith("_")]
             assert set(private) <= {"__main__"}, f"{private} of {module}: private to another module"

@@ -215,7 +215,7 @@ def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
     if curvature is None:
         safe, iterations = rate_by_halves(descent), min(settings.max_iter, TRIAL)
         advice = (
-            "For a network no safe rate is known beforehand; of its halves, quarters and so on the "
+            "For this loss no safe rate is known beforehand; of its halves, quarters and so on the "
             f"first that lowered the loss over {iterations} iterations is {safe:.4g}."
         )
     else:

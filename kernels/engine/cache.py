@@ -3,7 +3,8 @@
 Numba's own ``cache=True`` keeps machine code after an *imported* helper was edited, raises an error
 at import where nothing can be written, never recovers from a truncated file, and never finds a
 closure again. Here an entry is one file whose name is a hash of everything that the machine code
-depends on, the source of the whole package included. A file that cannot be read is compiled again.
+depends on, the source of the whole package included, and that of functions from outside, such as
+the residual of somebody's own problem. A file that cannot be read is compiled again.
 A directory that cannot be written, or that others can write to, is skipped: what is in it is run.
 """
 
@@ -18,12 +19,14 @@ import pickle
 import stat
 import sys
 import tempfile
+import types
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numba
+import numpy as np
 
 
 def _private(module: str, name: str) -> Any:
@@ -143,7 +146,7 @@ def _settings() -> tuple[Any, ...]:
     """Return what machine code depends on beside source, types and processor."""
     names = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"
     flags = [getattr(numba.config, name) for name in names]
-    return numba.__version__, flags, os.environ.get("KERNELS_VECTOR_BYTES")
+    return numba.__version__, np.__version__, flags, os.environ.get("KERNELS_VECTOR_BYTES")
 
 
 @functools.cache
@@ -227,17 +230,21 @@ class DiskCache(_Base):
     def cache_path(self) -> str:
         return str(directories()[0])
 
+    @functools.cached_property
+    def source(self) -> Any:
+        """What the code is compiled from, beside the hashed package; None if nothing covers it."""
+        try:
+            return source_of(self.function)
+        except NotCoveredError:
+            return None
+
     def _file_name(self, signature: Any, codegen: Any) -> str:
-        closure = [*_parts(self.function)]
-        depends_on = (str(signature), _magic_tuple(codegen), *_settings(), closure)
+        depends_on = (str(signature), _magic_tuple(codegen), *_settings(), self.source)
         key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return f"{self.prefix}{source_stamp()}.{key}.nbc"
 
     def _directories(self) -> list[Path]:
-        """Return none if the function, or one in its closure, is not in the hashed source."""
-        package = __package__.rpartition(".")[0]
-        modules = [module for module, _ in _parts(self.function)]
-        return directories() if all(f"{m}.".startswith(f"{package}.") for m in modules if m) else []
+        return directories() if self.source is not None else []
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         for directory in self._directories():
@@ -280,18 +287,69 @@ class DiskCache(_Base):
             )
 
 
-def _parts(value: Any) -> Iterator[tuple[str, str]]:
-    """Yield module and name of a function and of those in its closure; ("", text) of the rest."""
+class NotCoveredError(Exception):
+    """Compiled code depends on something of which no key can be made."""
+
+
+PACKAGE = __package__.rpartition(".")[0]
+STABLE = {PACKAGE, "numpy", "numba", "math", "cmath", "operator", "builtins"}  # keyed by version
+
+
+def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
+    """Return what compiled code depends on of a function or constant, the same in every process.
+
+    Of a function of this package, whose source is hashed as a whole, that is its name and closure;
+    of one from outside its code, options, closure and globals, and so on for every compiled
+    function that it calls. Raises NotCoveredError for what may change without a trace.
+    """
     function = getattr(value, "py_func", value)
-    if hasattr(function, "__code__"):
-        yield function.__globals__["__name__"], function.__qualname__
-        value = tuple(cell.cell_contents for cell in function.__closure__ or ())
-    if isinstance(value, tuple):
-        for part in value:
-            yield from _parts(part)
-    else:  # an address, as in the text of some objects, would differ in each process
-        plain = isinstance(value, (int, float, str, type(None)))
-        yield "", repr(value) if plain else type(value).__name__
+    module = str(getattr(function, "__module__", "")).partition(".")[0]
+    if isinstance(function, types.FunctionType):
+        if id(function) in seen:
+            return "recursive"
+        seen = (*seen, id(function))
+        cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+        name = function.__module__, function.__qualname__
+        if module == PACKAGE:
+            return name, [source_of(cell, seen) for cell in cells if _is_from_outside(cell)]
+        if function is value:  # not compiled: code that Numba replaces, by an overload somewhere
+            raise NotCoveredError(name)
+        known = [function.__globals__.get(n) for n in sorted(_names(function.__code__))]
+        parts = source_of((*cells, *(function.__defaults__ or ()), *known), seen)
+        options = sorted((key, str(option)) for key, option in value.targetoptions.items())
+        return name, _code(function.__code__), options, parts
+    if isinstance(value, (tuple, list)):
+        return [source_of(part, seen) for part in value]
+    if isinstance(value, (int, float, complex, str, bytes, type(None), np.generic, np.dtype)):
+        return repr(value)
+    if isinstance(value, np.ndarray) and not value.dtype.hasobject:
+        return value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()
+    names = (getattr(value, kind, None) for kind in ("__qualname__", "__name__", "name"))
+    known_as = next(filter(None, names), None)  # a Numba type has `name` alone
+    if isinstance(value, types.ModuleType):
+        module = value.__name__.partition(".")[0]
+    if module in STABLE and known_as:
+        return module, str(known_as)
+    raise NotCoveredError(str(value))
+
+
+def _is_from_outside(value: Any) -> bool:
+    """Whether a cell of the package's own closures is more than what its source says."""
+    return not isinstance(value, dict) and (
+        hasattr(value, "py_func") or isinstance(value, (int, float, str, tuple))
+    )
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """Return every name that code may look up in its globals."""
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return set(code.co_names).union(*map(_names, inner))
+
+
+def _code(code: types.CodeType) -> Any:
+    """Return what code does, wherever it stands."""
+    constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
+    return code.co_code.hex(), constants, code.co_names, code.co_varnames
 
 
 def digest(name: str, payload: bytes) -> bytes:

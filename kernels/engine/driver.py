@@ -143,10 +143,10 @@ def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Call
     """
 
     def signature(real: Any) -> tuple[Any, ...]:
-        given = [array(real, d) if d else types.float64 for d in dimensions]
+        inputs = [array(real, d) if d else types.float64 for d in dimensions]
         written = [array(out or real, max(d, 1)) for d in dimensions]
         settings = types.UniTuple(types.float64, 2), types.Tuple((types.boolean, types.intp))
-        parameters = types.Tuple(given), types.Tuple(written)
+        parameters = types.Tuple(inputs), types.Tuple(written)
         return batch_type(real, label), *parameters, *settings, workspace_type(real), types.intp
 
     return signature

@@ -70,16 +70,16 @@ def gemm_nt_microkernel(rows, columns):
                     v.multiply_add(a[i], b[c], s) for (i, c), s in zip(pairs, sums, strict=True)
                 ]
 
-            whole = builder.and_(args[4], v.intp(-v.lanes))
-            mask = v.mask(builder.sub(args[4], whole))
+            full = builder.and_(args[4], v.intp(-v.lanes))
+            mask = v.mask(builder.sub(args[4], full))
             sums = [v.zero()] * (rows * columns)
             sums = v.loop(
-                whole, v.lanes, sums, lambda j, sums: add(sums, lambda row: v.load(row, j))
+                full, v.lanes, sums, lambda j, sums: add(sums, lambda row: v.load(row, j))
             )
             sums = v.conditional(
-                builder.icmp_signed("<", whole, args[4]),
+                builder.icmp_signed("<", full, args[4]),
                 sums,
-                lambda: add(sums, lambda row: v.masked_load(row, mask, whole)),
+                lambda: add(sums, lambda row: v.masked_load(row, mask, full)),
             )
             for c in range(columns):
                 total = v.horizontal_sums(sums[c * rows : (c + 1) * rows])
@@ -175,8 +175,8 @@ def _pack_panel(typingctx, zero, A, shape, panel):
     def generate(context, builder, signature, args):
         v = VectorBuilder(builder, zero)
         (A, lda), (width, k), panel = v.unpack(args[1]), v.unpack(args[2]), args[3]
-        whole = builder.and_(width, v.intp(-v.lanes))
-        mask = v.mask(builder.sub(width, whole))
+        full = builder.and_(width, v.intp(-v.lanes))
+        mask = v.mask(builder.sub(width, full))
 
         def copy_row(i, _):
             source = v.pointer(A, builder.mul(i, lda))
@@ -186,9 +186,9 @@ def _pack_panel(typingctx, zero, A, shape, panel):
                 v.store(v.load(source, j), builder.gep(copy, [j]))
                 return []
 
-            v.loop(whole, v.lanes, [], copy_vector)
-            with builder.if_then(builder.icmp_signed("<", whole, width)):
-                v.store(v.masked_load(source, mask, whole), builder.gep(copy, [whole]))
+            v.loop(full, v.lanes, [], copy_vector)
+            with builder.if_then(builder.icmp_signed("<", full, width)):
+                v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
             return []
 
         v.loop(k, 1, [], copy_row)
@@ -210,16 +210,16 @@ def gemm_nt(zero, A, B, C, shape):
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
     kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
-    whole = m // NT_MR * NT_MR
+    full = m // NT_MR * NT_MR
     mc = max(NT_MC, NT_MC * kc // k // NT_MR * NT_MR)  # more of them where they are short
-    for ic in range(0, whole, mc):  # loop 3: blocks of rows of A
+    for ic in range(0, full, mc):  # loop 3: blocks of rows of A
         for pc in range(0, k, kc):  # loop 4: chunks of the contracted length
             length = min(kc, k - pc)
             c = 0
             for block in range(n_blocks):  # loop 2: NR rows of B or fewer, as even as possible
                 nr = (n - c) // (n_blocks - block)
                 b = B + c * ldb + pc * size, ldb
-                for i in range(ic, min(ic + mc, whole), NT_MR):  # loop 1: MR rows of A
+                for i in range(ic, min(ic + mc, full), NT_MR):  # loop 1: MR rows of A
                     a, s = (A + i * lda + pc * size, lda), (C + c * ldc + i * size, ldc)
                     if nr == 3:
                         _nt_3(zero, a, b, s, length)
@@ -228,7 +228,7 @@ def gemm_nt(zero, A, B, C, shape):
                     else:
                         _nt_1(zero, a, b, s, length)
                 c += nr
-    for i in range(whole, m):
+    for i in range(full, m):
         for c in range(n):
             a, b, s = (A + i * lda, lda), (B + c * ldb, ldb), (C + c * ldc + i * size, ldc)
             _nt_single(zero, a, b, s, k)

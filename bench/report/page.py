@@ -9,11 +9,11 @@ from typing import Any
 import jinja2
 from tabulate import tabulate
 
-from bench import claims, figures
-from bench.intervals import interval
-from bench.plan import BASELINE, CONTROL, UsageError
-from bench.results import SUBJECT, Results, document
-from bench.run import Records
+from bench.measure.plan import BASELINE, CONTROL, UsageError
+from bench.measure.run import Records
+from bench.report import claims, figures
+from bench.report.intervals import interval
+from bench.report.results import SUBJECT, Cell, Results, document
 
 COLUMNS = ["part", "gradient", "data", "size", "order", "dtype", "contestant"]
 COLUMNS += [
@@ -46,25 +46,19 @@ def write(records: Records, directory: Path) -> str:
     return "\n\n".join([table(results), summary, f"The report: {directory / 'index.html'}"])
 
 
-def header(results: Results) -> list[str]:
-    return ["gradient", "data", "size", "dtype", *results.contestants]
+def header(contestants: list[str]) -> list[str]:
+    return ["gradient", "data", "size", "dtype", *contestants]
 
 
-def rows(results: Results) -> list[list[str]]:
-    return [
-        [
-            cell.problem,
-            cell.data,
-            cell.size,
-            cell.dtype,
-            *(claims.cell_text(cell, name) for name in results.contestants),
-        ]
-        for cell in results.table
-    ]
+def row(cell: Cell, contestants: list[str]) -> list[str]:
+    texts = (claims.cell_text(cell, name) for name in contestants)
+    return [cell.problem, cell.data, cell.size, cell.dtype, *texts]
 
 
 def table(results: Results, kind: str = "simple") -> str:
-    return tabulate(rows(results), header(results), tablefmt=kind, disable_numparse=True)
+    rows = [row(cell, results.contestants) for cell in results.table]
+    names = header(results.contestants)
+    return tabulate(rows, names, tablefmt=kind, disable_numparse=True)
 
 
 def write_csv(results: Results, path: Path) -> None:
@@ -113,7 +107,10 @@ def write_page(results: Results, directory: Path) -> None:
             "data:image/svg+xml;base64," + base64.b64encode(files["svg"]).decode(),
         )
     templates = jinja2.Environment(
-        loader=jinja2.PackageLoader("bench"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+        loader=jinja2.PackageLoader("bench.report"),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     templates.globals.update(claims=claims, shade=shade, interval=interval)
     names: dict[str, Any] = {"BASELINE": BASELINE, "CONTROL": CONTROL, "SUBJECT": SUBJECT}

@@ -20,10 +20,10 @@ from pytest_benchmark.plugin import pytest_benchmark_generate_machine_info
 from pytest_benchmark.stats import Stats
 from pytest_benchmark.utils import get_commit_info
 
-from bench.intervals import Interval, interval, ratio, spread, verdict
+from bench.measure.plan import BASELINE, CONTROL, Plan, UsageError
+from bench.measure.run import Records
 from bench.peers import PEERS
-from bench.plan import BASELINE, CONTROL, Plan, UsageError
-from bench.run import Records
+from bench.report.intervals import Interval, interval, ratio, spread, verdict
 
 SUBJECT = "tiled"  # whose claims the summary makes
 PER_CELL = ("problem", "data", "size", "shape", "order", "dtype")

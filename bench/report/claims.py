@@ -4,10 +4,10 @@ import math
 import statistics
 from itertools import combinations, pairwise
 
-from bench.intervals import Interval, coverage
+from bench.measure.plan import BASELINE
 from bench.peers import PEERS
-from bench.plan import BASELINE
-from bench.results import SUBJECT, Cell, Results
+from bench.report.intervals import Interval, coverage
+from bench.report.results import SUBJECT, Cell, Results
 
 MARKS = {"faster": "▲", "slower": "▼", "equal": "="}
 

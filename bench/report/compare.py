@@ -13,10 +13,10 @@ from typing import NamedTuple
 
 from tabulate import tabulate
 
-from bench.claims import duration, ends, percent, times
-from bench.intervals import Interval, verdict
-from bench.plan import BASELINE, UsageError
-from bench.results import SUBJECT, Cell, Results, load
+from bench.measure.plan import BASELINE, UsageError
+from bench.report.claims import duration, ends, percent, times
+from bench.report.intervals import Interval, verdict
+from bench.report.results import SUBJECT, Cell, Results, load
 
 
 class Change(NamedTuple):

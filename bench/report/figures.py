@@ -16,9 +16,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from bench.claims import times
-from bench.plan import BASELINE
-from bench.results import Cell, Results
+from bench.measure.plan import BASELINE
+from bench.report.claims import times
+from bench.report.results import Cell, Results
 
 
 class Style(NamedTuple):

@@ -20,10 +20,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from bench.plan import Plan, UsageError
+from bench.measure.plan import Plan, UsageError
 from kernels.engine.cache import source_stamp
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 COMPILED = "compiled"  # Numba's cache, in the directory of the report
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
 SLOW = 0.1  # seconds: such a call is visited once in a pass
@@ -186,7 +186,7 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
     }
     begun, before = time.monotonic(), used_by_others()
     with tempfile.TemporaryFile("w+") as complaints:
-        command = [sys.executable, "-m", "bench.worker"]
+        command = [sys.executable, "-m", "bench.measure.worker"]
         pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
         if plan.preset != "quick":  # nothing compiled is taken from an earlier run
             pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / COMPILED)

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from bench import bench_kernels
-from bench.plan import OURS, VISITS, Case, Plan
+from bench.measure.plan import OURS, VISITS, Case, Plan
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 
 class Pass:
@@ -59,7 +59,7 @@ def main() -> int:
         )
 
     if task["family"] == OURS:
-        from bench import machine
+        from bench.measure import machine
 
         threads = Plan.from_json(task["plan"]).threads
         started = machine.start()

@@ -1,0 +1,92 @@
+"""Puts the tables and the figure of a report into README.md and docs/: DIR is the argument."""
+
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from tabulate import tabulate
+
+from bench.measure.plan import BASELINE, UsageError
+from bench.report import claims
+from bench.report.page import header, row, table
+from bench.report.results import SUBJECT, Cell, Results, load
+
+ROOT = Path(__file__).parents[2]
+FIGURE, ALL_CELLS = Path("docs/figure.svg"), Path("docs/results.md")
+MARKS = "<!-- table: begin (make readme) -->", "<!-- table: end -->"
+PICTURE = f"![Every cell: times as fast as {BASELINE}, with intervals]"
+
+
+def extremes_and_middles(results: Results) -> list[Cell]:
+    """Six rows that nobody chose: the best cell, the worst, the middle one of each problem."""
+    by_ratio = sorted(
+        (ratio.median, place)
+        for place, cell in enumerate(results.table)
+        if (ratio := cell.ratio(SUBJECT))
+    )
+    chosen = {by_ratio[0][1], by_ratio[-1][1]} if by_ratio else set()
+    for problem in {cell.problem for cell in results.table}:
+        places = [p for _, p in by_ratio if results.table[p].problem == problem]
+        others = [p for p in places if p not in chosen] or places
+        chosen |= {others[len(others) // 2]} if others else set()
+    return [results.table[place] for place in sorted(chosen)]
+
+
+def origin(results: Results) -> str:
+    """What the figures mean, and what they were measured with."""
+    machine, info = results.report["machine"], results.document["machine_info"]
+    versions = [f"{name} {machine['versions'][name]}" for name in ("numpy", "numba", "Python")]
+    versions += [f"{name} {version}" for name, version in results.report["peers"].items()]
+    blas = sorted({pool["architecture"] for pool in machine["pools"] if pool.get("architecture")})
+    return (
+        f"Median time of a call for loss and gradient, and {BASELINE}'s time divided by it: ▲ "
+        f"faster, ▼ slower, = no difference beyond the noise, of {results.report['passes']} passes."
+        f"\n{info['cpu'].get('brand_raw', 'Unknown CPU')}, "
+        f"{claims.count(results.report['plan']['threads'], 'thread')} (`loop` and `python`: one), "
+        f"BLAS for {', '.join(blas) or 'an unknown CPU'};\n{', '.join(versions)}.\n"
+        f"{results.report['started'][:10]}, `{results.report['command']}`."
+    )
+
+
+def short(results: Results) -> str:
+    """The README's part."""
+    contestants = [name for name in results.contestants if name != "python"]
+    rows = [row(cell, contestants) for cell in extremes_and_middles(results)]
+    peers = [name for name in results.report["peers"] if name in contestants]
+    said = [claims.against(results, other) for other in (BASELINE, *peers)]
+    about = "The best cell, the worst, and the middle one of each problem:"
+    lines = [*(f"- {sentence}" for sentence in filter(None, said)), "", about, ""]
+    lines += [tabulate(rows, header(contestants), tablefmt="pipe", disable_numparse=True), ""]
+    return "\n".join([*lines, origin(results), "", f"{PICTURE}({FIGURE})"])
+
+
+def whole(results: Results) -> str:
+    """The page of all cells."""
+    title = "# All cells\n\nWritten by `make readme`; [how to read it](benchmark.md).\n"
+    said = [f"- {sentence}" for sentence in claims.summary(results)]
+    picture = f"{PICTURE}({FIGURE.name})"
+    return "\n".join([title, *said, "", picture, "", table(results, "github"), "", origin(results)])
+
+
+def refresh(directory: Path, root: Path) -> None:
+    readme, (begin, end) = root / "README.md", MARKS
+    text, results = readme.read_text(), Results(load(directory))
+    if begin not in text or end not in text:
+        raise UsageError(
+            f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand"
+        )
+    new = f"{begin}\n{short(results)}\n{end}"
+    readme.write_text(
+        re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL)
+    )
+    (root / ALL_CELLS).parent.mkdir(exist_ok=True)
+    (root / ALL_CELLS).write_text(whole(results) + "\n")
+    shutil.copyfile(directory / "figures" / "overview.svg", root / FIGURE)
+
+
+if __name__ == "__main__":
+    try:
+        refresh(Path(sys.argv[1]), ROOT)
+    except UsageError as error:
+        sys.exit(f"python -m bench.report.readme: {error}")

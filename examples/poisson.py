@@ -1,0 +1,58 @@
+"""Poisson regression, a problem of your own: counts y whose mean is exp(x w + b).
+
+::
+
+    loss      ℓ = exp(z) - y z,   z = x w + b         X: (N, D), y: (N,), w: (D,), b: a number
+    residual  r = ∂ℓ/∂z = exp(z) - y
+    gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
+"""
+
+import numpy as np
+from numba import njit
+
+import kernels
+from kernels.vmath import exp
+
+
+@njit
+def sums_loop(X, y, s, w, b):
+    loss, weight, dw, db = 0.0, 0.0, np.zeros_like(w), 0.0
+    for n in range(len(X)):
+        z = b
+        for d in range(len(w)):
+            z += X[n, d] * w[d]
+        r = np.exp(z) - y[n]
+        loss += s[n] * (np.exp(z) - y[n] * z)
+        weight += s[n]
+        for d in range(len(w)):
+            dw[d] += s[n] * r * X[n, d]
+        db += s[n] * r
+    return loss, weight, dw, db
+
+
+def sums_numpy(X, y, s, w, b):
+    z = X @ w + b
+    r, losses = np.exp(z) - y, np.exp(z) - y * z
+    return (s * losses).sum(dtype=float), s.sum(dtype=float), (s * r) @ X, (s * r).sum()
+
+
+@njit
+def residual(z, y):
+    mean = exp(z)
+    return mean - y * z, mean - y
+
+
+def counts(y):
+    """Counts, or other numbers that are not negative."""
+    if (y < 0).any():
+        raise ValueError(f"y[{y.argmin()}] is {y.min()}: a count is not negative")
+
+
+given = {"parameters": {"w": "D", "b": ""}, "y": counts, "predict": np.exp, "doc": __doc__}
+Poisson = kernels.Problem("poisson", loop=sums_loop, numpy=sums_numpy, residual=residual, **given)
+
+if __name__ == "__main__":
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(10_000, 3))
+    fit = Poisson.descend(X, rng.poisson(np.exp(X @ [0.5, -0.2, 0.1] + 1)), learning_rate=0.1)
+    print(f"{fit.message}\nw = {fit.w.round(2)}, b = {fit.b:.2f}")
