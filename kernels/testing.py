@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from .engine.average import average
 from .problem import Problem
 
 # Samples, features, hidden units, classes: one of everything, and more than a vector holds.
@@ -182,7 +183,7 @@ def in_long_double(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> lis
     X, s, *parameters = (np.asarray(part, np.longdouble) for part in (X, s, *parameters))
     y = y if y.dtype.kind == "i" else y.astype(np.longdouble)
     loss, weight, *gradient = problem.VARIANTS["numpy"](X, y, s, *parameters)
-    return [np.asarray(total / weight) for total in (loss, *gradient)]
+    return [np.asarray(average(total, weight, 0.0, 0.0)) for total in (loss, *gradient)]
 
 
 def rounding(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> list[float]:

@@ -95,6 +95,22 @@ def test_an_edit_of_any_file_is_noticed(install, file):
     assert new != old, "the old entry has gone"
 
 
+DESCENTS = """
+from kernels import linear, logistic
+X, y = [[0.0, 0.2], [0.4, 0.6], [0.8, 1.0]], [1, -1, 1]
+for problem in ({}):
+    print(problem.descend(X, y, learning_rate=0.1, max_iter=50, tol=0).w.tolist())
+"""
+
+
+def test_what_two_processes_compiled_is_not_mixed_up_in_a_third(install):
+    """Numba would number functions of one name alike, and link one in place of the other."""
+    linear, logistic = (run(install, DESCENTS.format(f"{n},")) for n in ("linear", "logistic"))
+    assert linear != logistic
+    assert run(install, DESCENTS.format("linear, logistic")) == f"{linear}\n{logistic}"
+    assert run(install, DESCENTS.format("logistic, linear")) == f"{logistic}\n{linear}"
+
+
 def test_an_edit_of_the_formula_changes_the_result(install):
     run(install)
     source = install / "softmax.py"

@@ -102,6 +102,9 @@ NEEDED = {
     "CompileResult._rebuild": 'hide("numba.core.compiler", "CompileResult", "_rebuild")',
     "CompileResult._reduce": 'hide("numba.core.compiler", "CompileResult", "_reduce")',
     "dumps": 'hide("numba.core.serialize", "dumps")',
+    "FunctionIdentity._unique_ids": (
+        'hide("numba.core.bytecode", "FunctionIdentity", "_unique_ids")'
+    ),
     "Dispatcher._cache": "Dispatcher.__getattribute__ = hidden_cache",
 }
 

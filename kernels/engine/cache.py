@@ -13,9 +13,11 @@ import functools
 import hashlib
 import importlib
 import importlib.resources
+import itertools
 import operator
 import os
 import pickle
+import secrets
 import stat
 import sys
 import tempfile
@@ -51,6 +53,8 @@ _result_codegen = _private("core.compiler", "CompileResult.codegen")
 _rebuild = _private("core.compiler", "CompileResult._rebuild")
 _reduce = _private("core.compiler", "CompileResult._reduce")
 _dumps = _private("core.serialize", "dumps")
+_FunctionIdentity = _private("core.bytecode", "FunctionIdentity")
+_unique_ids = getattr(_FunctionIdentity, "_unique_ids", None)
 # Without this one: an empty function is compiled, which initializes Numba's memory manager too.
 _initialize_runtime = _private("core.runtime", "rtsys.initialize") or _compile_empty_function
 # Without these: a process forked while another thread compiles may wait forever when it compiles.
@@ -69,7 +73,24 @@ _NEEDED = {
     "CompileResult._rebuild": _rebuild,
     "CompileResult._reduce": _reduce,
     "dumps": _dumps,
+    "FunctionIdentity._unique_ids": _unique_ids,
 }
+
+
+def _start_unique_ids() -> None:
+    """Give the functions that this process compiles names that no other process gives.
+
+    Numba tells functions of one name, such as the drivers of all problems, apart by a number that
+    it counts from 1 in each process. Two that were compiled by two processes can have one name and
+    one number, and a third process that loads both would run one of them in place of the other.
+    """
+    if _unique_ids is not None:
+        _FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))  # noqa: SLF001
+
+
+_start_unique_ids()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_start_unique_ids)
 
 if hasattr(os, "register_at_fork") and _acquire_compiler and _release_compiler:
     # A child of a process that compiles would find the lock held by a thread that it does not have.
@@ -305,6 +326,7 @@ def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
     function = getattr(value, "py_func", value)
     module = str(getattr(function, "__module__", "")).partition(".")[0]
     if isinstance(function, types.FunctionType):
+        module = str(function.__globals__.get("__name__")).partition(".")[0]
         if id(function) in seen:
             return "recursive"
         seen = (*seen, id(function))
