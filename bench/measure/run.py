@@ -134,7 +134,7 @@ def run(records: Records) -> bool:
         try:
             for number in range(1, effort.passes + 1):
                 start = time.monotonic()
-                if number > 2 and start - begun + longest > effort.budget:
+                if number > effort.fewest and start - begun + longest > effort.budget:
                     break
                 families = plan.families
                 random.Random(f"{plan.seed} {number}").shuffle(families)
