@@ -38,6 +38,7 @@ TUPLES = {
     """,
 }
 SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
+LIGHT, HEAVY = validate.LIGHT, validate.HEAVY
 
 
 def linear_scores(X: Any, W: Any, b: Any) -> Any:
@@ -212,7 +213,7 @@ class Problem:
                     else:
                         shared = *call, (reg, rate), wanted
                         loss, weight, invalid = run_shared(kernel, shared, threads)
-                    if not invalid:
+                    if not invalid and (s is None or LIGHT <= weight <= HEAVY):
                         return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
             loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
@@ -317,7 +318,7 @@ class Problem:
         axes = tuple(self.variants.shapes.values())
         parameters = descent.initial(axes, parameters, X, y, hidden, std, settings.rng)
         arrays = self.variants.converted(X, parameters)
-        batch = self.variants.batch(X, y, s, arrays)
+        batch, _ = self.variants.batch(X, y, s, arrays)
         measure = None if validation is None else self.accuracies(batch, validation, arrays)
         losses = np.empty(0) if start is None else start.losses
         found = descent.run(self.model, batch, arrays, settings, losses, measure)
@@ -331,7 +332,7 @@ class Problem:
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function that measures the accuracy on both sets."""
         X = validate.samples(validation[0])
-        sets = batch[:2], self.variants.batch(X, validation[1], None, arrays)[:2]
+        sets = batch[:2], self.variants.batch(X, validation[1], None, arrays)[0][:2]
         return lambda *p: [(self.public["predict"](X, *p) == y).mean() for X, y in sets]
 
     # ---- the definitions ----

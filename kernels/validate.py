@@ -18,6 +18,7 @@ Array = NDArray[Any]
 Shape = tuple[int | None, ...]  # None stands for any length but 0
 # Contiguous, aligned and writeable, so that one compilation serves every caller.
 PLAIN: Final = ("C", "A", "W")
+LIGHT, HEAVY = 2.0**-30, 2.0**80  # weights, and sums of weights, that float32 holds with ease
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
 KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}
 
@@ -116,19 +117,31 @@ def targets(y: ArrayLike, X: Array, outputs: int = 1) -> Array:
     return _finite_in_dtype("y", one_per_sample("y", y, X), X.dtype)
 
 
-def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> Array | None:
-    """Non-negative sample weights in X's dtype; all of them may be 0 if `zeros`."""
+def weights(
+    sample_weight: ArrayLike | None, X: Array, zeros: bool = False
+) -> tuple[Array | None, int]:
+    """Non-negative sample weights / 2^exponent in X's dtype, and the exponent.
+
+    All of them may be 0 if `zeros`. Only their ratios matter in an average, so where they are so
+    large or small that a sum or a product could leave the dtype, the largest becomes ½ to 1.
+    """
     if sample_weight is None:
-        return None
+        return None, 0
     name = "sample_weight"
-    s = _finite_in_dtype(name, one_per_sample(name, sample_weight, X), X.dtype)
+    s = one_per_sample(name, sample_weight, X)
+    if not np.isfinite(s).all():
+        finite(name, s)
     _refuse_first(s < 0, name, s, ": weights must not be negative; pass 0 to leave a sample out")
-    if not zeros and s.max() == 0:
+    largest, exponent = float(s.max()) if s.size else 0.0, 0
+    if not zeros and largest == 0:
         raise ValueError(
             "sample_weight is 0 for every sample, which leaves nothing to average: "
             "give at least one sample a positive weight"
         )
-    return s
+    if largest and not LIGHT <= largest <= HEAVY:
+        exponent = math.frexp(largest)[1]
+        s = np.ldexp(s.astype(np.float64), -exponent)
+    return plain(s, X.dtype), exponent
 
 
 class Target(NamedTuple):

@@ -17,7 +17,7 @@ from .sums import Sums, add_in_tree
 F32, F64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
-ONE = {dtype.itemsize: np.ones(1, dtype) for dtype in (F32, F64)}
+ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
 BLOCK = 2**18  # numbers of X that are converted to float64 at a time
 
@@ -123,10 +123,10 @@ class Variants:
         return tuple(arrays)
 
     def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
-        """X, which was accepted, with what was passed as y and weights."""
+        """X, which was accepted, with what was passed as y and weights; their exponent."""
         y = self.target.check(y, X, len(arrays[-1]))
-        s = validate.weights(s, X, zeros)
-        return X, y, NO_WEIGHTS[X.itemsize] if s is None else s, ALL_ROWS
+        s, exponent = validate.weights(s, X, zeros)
+        return (X, y, NO_WEIGHTS[X.itemsize] if s is None else s, ALL_ROWS), exponent
 
     # ---- running one ----
 
@@ -137,7 +137,8 @@ class Variants:
         rate = validate.not_negative("learning_rate", rate)
         X = validate.samples(X, empty=summing)
         arrays = self.converted(X, parameters)
-        batch, reg = self.batch(X, y, s, arrays, summing), validate.not_negative("reg", reg)
+        batch, exponent = self.batch(X, y, s, arrays, summing)
+        reg = validate.not_negative("reg", reg)
         options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
         if not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
@@ -147,10 +148,14 @@ class Variants:
             if not is_finite and X.dtype == F32:
                 validate.finite("X", X)
                 loss, weight, out = self.run_in_float64(batch, arrays, options, wanted)
+            if summing and exponent:  # in the caller's units
+                loss, weight = (float(np.ldexp(number, exponent)) for number in (loss, weight))
+                out = tuple(np.ldexp(part, exponent) for part in out)
+                is_finite = validate.all_finite((loss, *out))
         if weight == math.inf:
             raise FloatingPointError(
-                "the sum of sample_weight is too large for float64: scale the weights, of which "
-                "only the ratios matter in an average"
+                "the sum of sample_weight is too large for float64: divide the weights of all "
+                "blocks by one number, since only their ratios matter in an average"
             )
         if not is_finite:
             validate.result((loss, *out), X)
