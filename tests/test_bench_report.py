@@ -277,7 +277,7 @@ def test_the_readme_takes_table_and_figure(report, tmp_path):
     assert text.startswith("above\n")
     assert text.endswith("\nbelow\n")
     assert "former table" not in text
-    for expected in ("▲ ", "BLAS for Haswell", "](docs/figure.svg)", "Against bare NumPy"):
+    for expected in ("▲ ", "Haswell kernels", "](docs/figure.svg)", "Against bare NumPy"):
         assert expected in text
     results = Results(load(report))
     assert sum(line.startswith("| ") for line in text.splitlines()) <= 7

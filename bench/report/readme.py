@@ -2,10 +2,9 @@
 
 import re
 import shutil
+import statistics
 import sys
 from pathlib import Path
-
-from tabulate import tabulate
 
 from bench.measure.plan import BASELINE, UsageError
 from bench.report import claims
@@ -40,24 +39,39 @@ def origin(results: Results) -> str:
     versions += [f"{name} {version}" for name, version in results.report["peers"].items()]
     blas = sorted({pool["architecture"] for pool in machine["pools"] if pool.get("architecture")})
     return (
-        f"Median time of a call for loss and gradient, and {BASELINE}'s time divided by it: ▲ "
-        f"faster, ▼ slower, = no difference beyond the noise, of {results.report['passes']} passes."
+        f"Median time of a call for loss and gradient over {results.report['passes']} passes, and "
+        f"the median of {BASELINE}'s time divided by it in each pass:\n"
+        "▲ faster, ▼ slower, = no difference beyond the noise."
         f"\n{info['cpu'].get('brand_raw', 'Unknown CPU')}, "
         f"{claims.count(results.report['plan']['threads'], 'thread')} (`loop` and `python`: one), "
-        f"BLAS for {', '.join(blas) or 'an unknown CPU'};\n{', '.join(versions)}.\n"
+        f"OpenBLAS with {', '.join(blas) or 'unknown'} kernels;\n{', '.join(versions)}.\n"
         f"{results.report['started'][:10]}, `{results.report['command']}`."
     )
 
 
+def against_peers(results: Results, peers: list[str]) -> str:
+    """The middle and the worst cell beside each of the other libraries, in one sentence."""
+    told = []
+    for peer in peers:
+        ratios = [found.median for cell in results.table if (found := cell.ratio(SUBJECT, peer))]
+        if ratios:
+            middle, worst = statistics.median(ratios), min(ratios)
+            numbers = f"{claims.number(middle, 2)}× ({claims.number(worst, 2)}×)"
+            told.append(f"{numbers} as fast as {peer}")
+    said = f"In the middle cell (in the worst) {SUBJECT} is {', '.join(told)}."
+    return said if told else ""
+
+
 def short(results: Results) -> str:
     """The README's part."""
-    contestants = [name for name in results.contestants if name != "python"]
+    contestants = [name for name in results.contestants if name not in ("python", "numpy")]
     rows = [row(cell, contestants) for cell in extremes_and_middles(results)]
+    cells = [header(contestants), ["---"] * len(rows[0]), *rows]  # unpadded: the README is short
     peers = [name for name in results.report["peers"] if name in contestants]
-    said = [claims.against(results, other) for other in (BASELINE, *peers)]
+    said = [claims.against(results, BASELINE), against_peers(results, peers)]
     about = "The best cell, the worst, and the middle one of each problem:"
     lines = [*(f"- {sentence}" for sentence in filter(None, said)), "", about, ""]
-    lines += [tabulate(rows, header(contestants), tablefmt="pipe", disable_numparse=True), ""]
+    lines += [*(f"| {' | '.join(texts)} |" for texts in cells), ""]
     return "\n".join([*lines, origin(results), "", f"{PICTURE}({FIGURE})"])
 
 
