@@ -111,6 +111,21 @@ def test_what_two_processes_compiled_is_not_mixed_up_in_a_third(install):
     assert run(install, DESCENTS.format("logistic, linear")) == f"{logistic}\n{linear}"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_gives_other_names_than_its_parent(install):
+    """Both may compile, and a third process load what they kept."""
+    program = """if True:
+        import os, kernels
+        from numba.core.bytecode import FunctionIdentity
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, str(next(FunctionIdentity._unique_ids)).encode())
+            os._exit(0)
+        print(abs(int(os.read(read, 99)) - next(FunctionIdentity._unique_ids)) > 10**6)
+    """
+    assert run(install, program) == "True"
+
+
 def test_an_edit_of_the_formula_changes_the_result(install):
     run(install)
     source = install / "softmax.py"
