@@ -25,35 +25,27 @@ for shape in [(1, 1, 2, 1), (17, 9, 10, 8), (33, 70, 7, 5), (130, 3, 4, 16)]:
                 assert_equal_to_oracle(problem, "tiled", ordered, *rest, reg=0.1)
 print("equal")
 """
-# The tests in this process have the width of its processor.
-CASES = [
-    ({"KERNELS_VECTOR_BYTES": str(width)}, f"assert vectors.VECTOR_BYTES == {width}")
-    for width in (16, 32, 64)
-    if width != vectors.VECTOR_BYTES
-]
-if platform.machine() in ("x86_64", "AMD64"):
-    CASES.append(
-        ({"NUMBA_CPU_NAME": "nehalem"}, "assert vectors.VECTOR_BYTES == 16 and not vectors.FUSED")
-    )
-
-
-@pytest.fixture(scope="module")
-def runs():
-    """All at once: most of their time is compiling."""
-    command = [sys.executable, "-c"]
-    return [
-        subprocess.Popen(
-            [*command, PROGRAM.format(check=check)],
-            env={**os.environ, **setting},
-            stdout=-1,
-            stderr=-1,
-            text=True,
+X86 = platform.machine() in ("x86_64", "AMD64")
+FOR_X86 = pytest.mark.skipif(not X86, reason="a processor of another kind")
+SMALLER = "assert vectors.VECTOR_BYTES == 16 and not vectors.FUSED"
+CASES = [  # each compiles everything anew; the other tests have the width of this processor
+    pytest.param("NUMBA_CPU_NAME", "nehalem", SMALLER, marks=FOR_X86),
+    *(
+        pytest.param(
+            "KERNELS_VECTOR_BYTES",
+            str(width),
+            f"assert vectors.VECTOR_BYTES == {width}",
+            marks=pytest.mark.slow,
         )
-        for setting, check in CASES
-    ]
+        for width in (16, 32, 64)
+        if width != vectors.VECTOR_BYTES
+    ),
+]
 
 
-@pytest.mark.parametrize("case", range(len(CASES)), ids=[str(setting) for setting, _ in CASES])
-def test_every_width_gives_the_oracles_gradient(runs, case):
-    output, errors = runs[case].communicate()
-    assert output == "equal\n", errors
+@pytest.mark.parametrize(("name", "value", "check"), CASES)
+def test_every_width_gives_the_oracles_gradient(name, value, check):
+    command = [sys.executable, "-c", PROGRAM.format(check=check)]
+    environment = {**os.environ, name: value}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout == "equal\n", done.stderr
