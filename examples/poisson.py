@@ -48,8 +48,10 @@ def counts(y):
         raise ValueError(f"y[{y.argmin()}] is {y.min()}: a count is not negative")
 
 
-given = {"parameters": {"w": "D", "b": ""}, "y": counts, "predict": np.exp, "doc": __doc__}
-Poisson = kernels.Problem("poisson", loop=sums_loop, numpy=sums_numpy, residual=residual, **given)
+declaration = {"parameters": {"w": "D", "b": ""}, "y": counts, "predict": np.exp, "doc": __doc__}
+Poisson = kernels.Problem(
+    "poisson", loop=sums_loop, numpy=sums_numpy, residual=residual, **declaration
+)
 
 if __name__ == "__main__":
     rng = np.random.default_rng(0)

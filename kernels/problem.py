@@ -134,7 +134,6 @@ class Problem:
         self.module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001  # as namedtuple does
         target = y if isinstance(y, validate.Target) else validate.targets_checked_by(y)
         self.variants = Variants(parameters, target, loop, numpy, residual)
-        self.variants.driver.__module__ = self.module
         self.probabilities_of, self.predictions_of = probabilities, predict
         self.network = len(parameters) == 4
         self.measured = ("train_accuracy", "validation_accuracy") if self.network else ()

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from .engine.average import average
+from .engine.raw import averaged
 from .problem import Problem
 
 # Samples, features, hidden units, classes: one of everything, and more than a vector holds.
@@ -50,20 +50,20 @@ def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
             X, y, parameters = random_batch(problem, rng, shape, dtype)
             s = rng.integers(0, 3, len(X)).astype(dtype)
             s[0] = 1
-            exact = in_long_double(problem, X, y, s, parameters)
+            batch = X, y, s, parameters
+            exact, bounds = in_long_double(problem, *batch), rounding(problem, *batch)
             where = f"{problem.name}, shape {shape}, {np.dtype(dtype)}"
             if dtype == np.float64:
-                check_differences(problem, (X, y, s, parameters), exact, where)
-            check_variants(problem, (X, y, s, parameters), exact, where)
-            check_sums(problem, (X, y, s, parameters), where)
+                check_differences(problem, batch, exact, where)
+            check_variants(problem, batch, exact, bounds, where)
+            check_sums(problem, batch, bounds, where)
             check_refusal(problem, (X, y, parameters), where)
     check_threads(problem, *random_batch(problem, rng, MANY_SAMPLES, np.float64))
 
 
-def check_variants(problem: Any, batch: Any, exact: Any, where: str) -> None:
+def check_variants(problem: Any, batch: Any, exact: Any, bounds: Any, where: str) -> None:
     """Every variant gives the averaged loss and gradient, in any layout, and modifies nothing."""
     X, y, s, parameters = batch
-    bounds = rounding(problem, X, y, s, parameters)
     for variant in problem.VARIANTS:
         for layout, laid_out in LAYOUTS.items():
             inputs = laid_out(X), y, *parameters
@@ -102,10 +102,9 @@ def check_differences(problem: Any, batch: Any, exact: Any, where: str) -> None:
             assert abs(slope - analytic) <= allowed, message
 
 
-def check_sums(problem: Any, batch: Any, where: str) -> None:
+def check_sums(problem: Any, batch: Any, bounds: Any, where: str) -> None:
     """Blocks average to the whole, and weights count samples."""
     X, y, s, parameters = batch
-    bounds = rounding(problem, X, y, s, parameters)
     whole = numbers(problem.loss_and_gradient(X, y, *parameters, sample_weight=s, reg=0.5))
     cut = len(X) // 2
     blocks = (
@@ -178,12 +177,13 @@ def possible_targets(rng: Any, N: int, K: int) -> Iterator[Any]:
     yield rng.uniform(size=N)
 
 
-def in_long_double(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> list[Any]:
+def in_long_double(
+    problem: Any, X: Any, y: Any, s: Any, parameters: Any, reg: float = 0.0
+) -> list[Any]:
     """Averaged loss and gradient of the NumPy variant."""
     X, s, *parameters = (np.asarray(part, np.longdouble) for part in (X, s, *parameters))
     y = y if y.dtype.kind == "i" else y.astype(np.longdouble)
-    loss, weight, *gradient = problem.VARIANTS["numpy"](X, y, s, *parameters)
-    return [np.asarray(average(total, weight, 0.0, 0.0)) for total in (loss, *gradient)]
+    return numbers(averaged(problem.VARIANTS["numpy"](X, y, s, *parameters), reg, parameters))
 
 
 def rounding(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> list[float]:

@@ -74,8 +74,4 @@ def exact(problem: Problem, dtype: str, rows: int) -> list[Any]:
     """The gradient in long double: the sums of the `numpy` variant, averaged and penalised."""
     X, y, *parameters = first(problem, dtype, rows)
     ones = np.ones(rows, np.longdouble)
-    _, *gradient = in_long_double(problem.module.PROBLEM, X, y, ones, parameters)
-    penalised = [
-        REG * np.asarray(p, np.longdouble) * (k % 2 == 0) for k, p in enumerate(parameters)
-    ]
-    return [g + p for g, p in zip(gradient, penalised, strict=True)]
+    return in_long_double(problem.module.PROBLEM, X, y, ones, parameters, REG)[1:]

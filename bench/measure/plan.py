@@ -18,42 +18,24 @@ CONTROL = "tiled again"  # the variant that is timed twice, for the noise
 class Effort:
     """How long a preset takes."""
 
-    fewest: int  # passes over the whole table, however long they take
-    passes: int  # at most
+    passes: int  # over the whole table, at most
     seconds: float  # of one timing in one pass
     allowance: float  # seconds for a contestant in a cell: what is slower gets fewer passes
     budget: float  # seconds for the passes after the first: no more are begun that would end later
     longest: int  # batch of the sweep over N
     checked: int  # multiplications of the long-double oracle, in one cell
+    fewest: int = 8  # passes, however long they take: enough for an interval
 
 
 EFFORTS = {
     "quick": Effort(
-        fewest=2,
-        passes=3,
-        seconds=0.01,
-        allowance=1.0,
-        budget=30,
-        longest=10_000,
-        checked=1_000_000,
+        passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10**4, checked=10**6, fewest=2
     ),
     "default": Effort(
-        fewest=8,
-        passes=12,
-        seconds=0.02,
-        allowance=4.0,
-        budget=185,
-        longest=1_000_000,
-        checked=2_000_000,
+        passes=12, seconds=0.02, allowance=4.0, budget=185, longest=1_000_000, checked=2_000_000
     ),
     "full": Effort(
-        fewest=8,
-        passes=24,
-        seconds=0.1,
-        allowance=60.0,
-        budget=3600,
-        longest=1_000_000,
-        checked=50_000_000,
+        passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000
     ),
 }
 

@@ -178,12 +178,14 @@ def roofline(results: Results, problem: str) -> Figure:
         plain(ax.xaxis)
         plain(ax.yaxis)
     axes[0].set_ylabel("GFLOP/s")
-    legend(
-        figure,
-        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
-    )
+    legend(figure, shown(results, cells))
     key(figure, sizes)
     return figure
+
+
+def shown(results: Results, cells: list[Cell]) -> list[str]:
+    """The contestants that were timed in any of these cells."""
+    return [name for name in results.contestants if any(name in cell.timings for cell in cells)]
 
 
 def numbered(ax: Axes, point: tuple[float, float], number: int) -> None:
@@ -290,10 +292,7 @@ def accuracy(results: Results, problem: str) -> Figure:
         plain(ax.xaxis)
         plain(ax.yaxis)
     axes[0].set_ylabel("largest error, in units of rounding")
-    legend(
-        figure,
-        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
-    )
+    legend(figure, shown(results, cells))
     key(figure, sizes)
     return figure
 

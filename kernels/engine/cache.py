@@ -91,14 +91,13 @@ def _start_unique_ids() -> None:
 _start_unique_ids()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_unique_ids)
-
-if hasattr(os, "register_at_fork") and _acquire_compiler and _release_compiler:
-    # A child of a process that compiles would find the lock held by a thread that it does not have.
-    os.register_at_fork(
-        before=_acquire_compiler,
-        after_in_parent=_release_compiler,
-        after_in_child=_release_compiler,
-    )
+    if _acquire_compiler and _release_compiler:
+        # A child of a process that compiles would find the lock held by a thread that is not there.
+        os.register_at_fork(
+            before=_acquire_compiler,
+            after_in_parent=_release_compiler,
+            after_in_child=_release_compiler,
+        )
 
 
 def host_features() -> str:
@@ -319,40 +318,46 @@ STABLE = {PACKAGE, "numpy", "numba", "math", "cmath", "operator", "builtins"}  #
 def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
     """Return what compiled code depends on of a function or constant, the same in every process.
 
-    Of a function of this package, whose source is hashed as a whole, that is its name and closure;
-    of one from outside its code, options, closure and globals, and so on for every compiled
-    function that it calls. Raises NotCoveredError for what may change without a trace.
+    Raises NotCoveredError for what may change without a trace.
     """
-    function = getattr(value, "py_func", value)
-    module = str(getattr(function, "__module__", "")).partition(".")[0]
-    if isinstance(function, types.FunctionType):
-        module = str(function.__globals__.get("__name__")).partition(".")[0]
-        if id(function) in seen:
-            return "recursive"
-        seen = (*seen, id(function))
-        cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
-        name = function.__module__, function.__qualname__
-        if module == PACKAGE:
-            return name, [source_of(cell, seen) for cell in cells if _is_from_outside(cell)]
-        if function is value:  # not compiled: code that Numba replaces, by an overload somewhere
-            raise NotCoveredError(name)
-        known = [function.__globals__.get(n) for n in sorted(_names(function.__code__))]
-        parts = source_of((*cells, *(function.__defaults__ or ()), *known), seen)
-        options = sorted((key, str(option)) for key, option in value.targetoptions.items())
-        return name, _code(function.__code__), options, parts
+    if isinstance(getattr(value, "py_func", value), types.FunctionType):
+        return _source_of_function(value, seen)
     if isinstance(value, (tuple, list)):
         return [source_of(part, seen) for part in value]
     if isinstance(value, (int, float, complex, str, bytes, type(None), np.generic, np.dtype)):
         return repr(value)
     if isinstance(value, np.ndarray) and not value.dtype.hasobject:
         return value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()
+    is_module = isinstance(value, types.ModuleType)
+    module = value.__name__ if is_module else str(getattr(value, "__module__", ""))
+    # A Numba type has `name` alone.
     names = (getattr(value, kind, None) for kind in ("__qualname__", "__name__", "name"))
-    known_as = next(filter(None, names), None)  # a Numba type has `name` alone
-    if isinstance(value, types.ModuleType):
-        module = value.__name__.partition(".")[0]
-    if module in STABLE and known_as:
-        return module, str(known_as)
+    name = next(filter(None, names), None)
+    if module.partition(".")[0] in STABLE and name:
+        return module, str(name)
     raise NotCoveredError(str(value))
+
+
+def _source_of_function(value: Any, seen: tuple[int, ...]) -> Any:
+    """Return the same of a function, compiled or not.
+
+    Of one of this package, whose source is hashed as a whole, that is its name and closure; of one
+    from outside its code, options, closure and globals, and so on for all that it calls.
+    """
+    function = getattr(value, "py_func", value)
+    if id(function) in seen:
+        return "recursive"
+    seen = (*seen, id(function))
+    cells = tuple(cell.cell_contents for cell in function.__closure__ or ())
+    name = function.__module__, function.__qualname__
+    if str(function.__globals__.get("__name__")).partition(".")[0] == PACKAGE:
+        return name, [source_of(cell, seen) for cell in cells if _is_from_outside(cell)]
+    if function is value:  # not compiled: code that Numba replaces, by an overload somewhere
+        raise NotCoveredError(name)
+    known = [function.__globals__.get(n) for n in sorted(_names(function.__code__))]
+    parts = source_of((*cells, *(function.__defaults__ or ()), *known), seen)
+    options = sorted((key, str(option)) for key, option in value.targetoptions.items())
+    return name, _code(function.__code__), options, parts
 
 
 def _is_from_outside(value: Any) -> bool:
