@@ -126,11 +126,7 @@ def sweep(results: Results, problem: str) -> Figure:
             title=f"{problem}, N×{widths}, {dtype}",
         )
     axes[0].set_ylabel("samples per second")
-    legend(
-        figure,
-        [name for name in results.contestants if any(name in cell.timings for cell in cells)],
-        line=True,
-    )
+    legend(figure, shown(results, cells), line=True)
     return figure
 
 
