@@ -13,8 +13,8 @@ DATA = """
 Parameters
 ----------
 X : array_like, shape (N, D)
-    Samples. float32 or float64, in which the arithmetic runs; integers and bools become float64.
-    Any memory order, never modified.
+    Samples. float32 or float64, in which the arithmetic runs; float16 becomes float32, integers and
+    bools float64. Any memory order, never modified.
 y : array_like, shape (N,)
     {y}
 {parameters}"""
@@ -23,7 +23,8 @@ reg : float, default 0.0
     Strength of the penalty {penalty}."""
 OPTIONS = """
 sample_weight : array_like, shape (N,), optional
-    Non-negative weights s_n; None for 1 each.
+    Non-negative weights s_n, of which only the ratios matter in an average; None for 1 each. A
+    sample of weight 0 is absent: its row of X and its y are not looked at.
 variant : {{"python", "numpy", "loop", "tiled"}}
     Which implementation computes it; all give the same up to rounding.
 threads : int, optional
@@ -46,7 +47,8 @@ ValueError
 TypeError
     For complex numbers, strings, objects, sparse or masked arrays.
 FloatingPointError
-    For finite input with a result too large for its dtype, or a score on the way for float64.
+    For finite input with a result too large for its dtype. Where only a number on the way is, the
+    result is computed again in wider floats.
 """
 TEMPLATES = {
     "loss_and_gradient": "Averaged loss and gradient. {title}\n\n{formula}\n"
@@ -112,7 +114,7 @@ TypeError
     "probabilities": "{probabilities}\n",
     "predict": "{predict}\n",
     "descend": """\
-Gradient descent until its steps are short.
+Gradient descent until the gradient is small.
 
 ::
 
@@ -131,22 +133,28 @@ start : Fit, optional
     gives, `losses` and `n_iter` included.
 fit_bias : bool, default True
     False for scores without a bias; of a network, to leave the biases as they are.
-learning_rate : float
+learning_rate : float{rate_optional}
     Length of the first step, in gradients. Because the gradient is an average it need not depend
-    on N.
+    on N.{rate}
 learning_rate_decay : float, default 1.0
     Factor on the learning rate after each epoch, at most 1. Without batches each iteration is an
     epoch.
 batch_size : int, optional
-    How many samples an iteration looks at; None for all. In each epoch every sample is used once,
-    in a new order; the last batch of an epoch may be smaller. Samples of weight 0 are left out.
-rng : int or numpy.random.Generator, default 0
-    Decides the orders. The same seed gives the same bits, for any number of threads.
+    Samples per iteration, at most all; None for all. In each epoch every sample is used once, in a
+    new order; the last batch of an epoch may be smaller. Samples of weight 0 are left out.
+rng : int, numpy.random.Generator or SeedSequence, or None, default 0
+    Seeds the orders; None for another seed each time. The same seed gives the same bits, for any
+    number of threads.
 max_iter : int, default 10000
-    At most so many steps in this call.
-tol, rtol : float, default 1e-5 and 0
-    Converged when the Euclidean length of a step, over all parameters, is at most max(tol, rtol ·
-    length of the new parameters). With batches, when that holds for every step of an epoch.
+    Maximum number of iterations of this call.
+gtol : float, optional
+    Converged when no component of the gradient, penalty included, is larger: with batches, of the
+    gradient on all samples after an epoch. 1e-5 if no tolerance is given and there are no batches.
+tol, rtol : float, optional
+    Converged when the Euclidean length of a step, over all parameters, is at most `tol`, or at most
+    `rtol` times that of the new parameters; with batches, of every step of an epoch. A step can
+    be short because the rate is. Of the three tolerances those that are given count, and 0 is never
+    met: ``tol=0`` alone gives a fixed number of iterations.
 callback : callable, optional
     ``callback(iteration, loss, params)``, before each step: iterations are counted from 0 and
     `params` is a named tuple of copies, of which `loss` is the loss. A true return value stops
@@ -158,7 +166,9 @@ Returns
 -------
 Fit
     Named tuple ``({fields})``. `losses` is float64, one an iteration (with batches, that of the
-    batch), of the parameters before the step. Its attribute `message` says why it ended.
+    batch), of the parameters before the step; no step follows the last loss where `gtol` was met.
+    Its attributes `gradient_norm`, the largest component of the gradient at these parameters on all
+    samples, and `message`, why it ended, are not part of the tuple.
 
 Raises
 ------
@@ -169,12 +179,13 @@ kernels.DivergenceError
     none is known beforehand: there it is the first of learning_rate / 2, / 4, ... that lowers the
     loss in a trial of at most 500 iterations.
 ValueError, TypeError, FloatingPointError
-    As `loss_and_gradient`, and for settings that make no sense.
+    As `loss_and_gradient`, and for settings that make no sense{single_class}.
 
 Warns
 -----
 kernels.ConvergenceWarning
-    If `max_iter` steps did not converge, unless tol and rtol are both 0.
+    If `max_iter` iterations met none of the tolerances; the message says why: scales of the
+    features, a small rate, classes that are separable, the condition of the data, or rounding.
 
 Notes
 -----
@@ -184,6 +195,9 @@ number of threads changes a bit.
 {examples}
 """,
 }
+RATE = " None for the largest that is safe on this data."
+SINGLE_CLASS = """, or for labels
+    of a single class where no weights to start from are given"""
 ZEROS = """\
 {names} : array_like, optional
     Where to start; zeros if not given, with a class for each label up to the highest in y."""
@@ -223,6 +237,9 @@ def docstrings(problem: Any) -> dict[str, str]:
         or "The predictions of each sample, made from its scores.",
         "start": (DRAWN if problem.network else ZEROS).format(names=names),
         "fields": ", ".join(problem.Fit._fields),
+        "rate_optional": ", optional" if problem.model.curvature is not None else "",
+        "rate": RATE if problem.model.curvature is not None else "",
+        "single_class": "" if target.remedy is None else SINGLE_CLASS,
     }
     return {name: template.format(**parts) for name, template in TEMPLATES.items()}
 

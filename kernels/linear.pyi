@@ -6,10 +6,10 @@ from typing import Any, NamedTuple, type_check_only
 from numpy.typing import ArrayLike
 from typing_extensions import Unpack  # for the type checker alone, which has it built in
 
+from .arrays import Array
 from .descent.settings import Options
 from .problem import Problem
 from .sums import AverageOptions, SumOptions, Sums
-from .validate import Array
 
 PROBLEM: Problem
 VARIANTS: dict[str, Callable[..., Any]]
@@ -32,6 +32,7 @@ class _Fit(NamedTuple):
 
 class Fit(_Fit):
     message: str
+    gradient_norm: float
 
 def loss_and_gradient(
     X: ArrayLike,
@@ -82,7 +83,7 @@ def descend(
     w: ArrayLike | None = None,
     b: float | None = None,
     start: Fit | None = None,
-    learning_rate: float,
+    learning_rate: float | None = None,
     callback: Callable[[int, float, Parameters], Any] | None = None,
     **options: Unpack[Options],
 ) -> Fit: ...

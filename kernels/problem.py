@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import descent, validate
+from .arrays import describe, real_array
 from .documentation import docstrings
 from .engine.driver import SMALL, driver_types, run_shared
 from .engine.pool import NO_WORKSPACE, Role
@@ -33,8 +34,9 @@ TUPLES = {
     "Parameters": "What is fitted; None for a bias where there is none.",
     "Fit": """What `descend` found, and how.
 
-    `losses` has one loss an iteration, of the parameters before its step; `message` says why it
-    ended. Accuracies are those after each epoch, where a validation set was given.
+    `losses` has one loss an iteration, of the parameters before its step. `gradient_norm` is the
+    largest component of the gradient at the parameters, and `message` says why it ended. Accuracies
+    are those after each epoch, where a validation set was given.
     """,
 }
 SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
@@ -48,14 +50,11 @@ def linear_scores(X: Any, W: Any, b: Any) -> Any:
     return z
 
 
-def restored(module: str, problem: str, kind: str, values: tuple[Any, ...], message: Any) -> Any:
+def restored(module: str, problem: str, kind: str, values: tuple[Any, ...]) -> Any:
     """The named tuple that was pickled, of a problem that is a variable of the module."""
     for value in vars(importlib.import_module(module)).values():
         if isinstance(value, Problem) and value.name == problem:
-            answer = value.public[kind](*values)
-            if message is not None:
-                answer.message = message
-            return answer
+            return value.public[kind](*values)
     raise AttributeError(
         f"{module} has no Problem named {problem!r}, of which this {kind} is: "
         "assign it to a variable of that module"
@@ -148,7 +147,12 @@ class Problem:
             driver, self.module, scalar, lambda real: types(real)[:2]
         )
         self.model = descent.Model(
-            curvature, loop_of_descent, self.followed, self.named, self.refuse_start
+            curvature,
+            loop_of_descent,
+            self.followed,
+            self.named,
+            self.refuse_start,
+            None if target.remedy is None else self.scores_of_arrays,
         )
         self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
         self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
@@ -158,11 +162,14 @@ class Problem:
         """A named tuple as if it stood in the problem's module; of `Fit`, with a message beside."""
         base = namedtuple(name, list(fields), module=self.module)  # type: ignore[misc]
         members: dict[str, Any] = {"__module__": self.module, "__doc__": TUPLES[name]}
-        members |= {"message": ""} if name == "Fit" else {"__slots__": ()}
+        members |= (
+            {"message": "", "gradient_norm": math.nan} if name == "Fit" else {"__slots__": ()}
+        )
         found_by = self.module, self.name, name
         members["__reduce__"] = lambda values: (
             restored,
-            (*found_by, tuple(values), getattr(values, "message", None)),
+            (*found_by, tuple(values)),
+            getattr(values, "__dict__", None),
         )
         return type(name, (base,), members)
 
@@ -191,7 +198,7 @@ class Problem:
                 and type(variant) is str  # an array of one string equals it too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
-                and 0 <= reg <= LARGEST  # an int can be larger
+                and 0 <= reg <= HEAVY
                 and (threads is None or (type(threads) is int and threads > 0))
                 and type(rate) is float
                 and 0 <= rate <= LARGEST
@@ -203,7 +210,7 @@ class Problem:
                 taken = y.astype(of_y) if y.dtype is not of_y and y.dtype.kind == "i" else y
                 if is_ready(taken, of_y):
                     if check_ready is not None:
-                        check_ready(taken)
+                        check_ready(taken if s is None else taken[s != 0])
                     call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), inputs, out
                     if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
                         loss, weight, invalid, _ = kernel[size](
@@ -215,8 +222,9 @@ class Problem:
                     if not invalid and (s is None or LIGHT <= weight <= HEAVY):
                         return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
-            loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
-            return finish(loss, weight, values(out, parameters) if out else None)
+            with np.errstate(all="ignore"):
+                loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
+                return finish(loss, weight, values(out, parameters) if out else None)
 
         return answer
 
@@ -234,7 +242,7 @@ class Problem:
             )
         gradient, wide = total.gradient, False
         for name, summed, parameter in zip(gradient._fields, gradient, parameters, strict=True):
-            array = None if parameter is None else validate.real_array(name, parameter)
+            array = None if parameter is None else real_array(name, parameter)
             shapes = [None if a is None else np.shape(a) for a in (array, summed)]
             if shapes[0] != shapes[1]:
                 is_one, is_other = map(validate.describe_shape, shapes)
@@ -267,20 +275,28 @@ class Problem:
         if isinstance(part, Sums) and isinstance(part.gradient, self.Gradient):
             return part
         raise TypeError(
-            f"parts holds {validate.describe(part)}, which is not the sums of {self.name}: "
+            f"parts holds {describe(part)}, which is not the sums of {self.name}: "
             f"pass what {self.name}.sums gave"
         )
 
-    def scored(self, X: Any, parameters: tuple[Any, ...]) -> Any:
-        """The scores of samples."""
-        X = validate.samples(X)
-        if self.network:
-            validate.finite("X", X)  # a hidden layer can hide an infinity
-        arrays = self.variants.converted(X, parameters)
+    def scored(self, X: Any, parameters: tuple[Any, ...], finish: Any = None) -> Any:
+        """The scores of samples, or what `finish` makes of them; of no samples, none."""
         with np.errstate(all="ignore"):
+            X = validate.samples(X, empty=True)
+            if self.network:
+                validate.finite("X", X)  # a hidden layer can hide an infinity
+            arrays = self.variants.converted(X, parameters)
             z = self.scores_of(X, *self.variants.scalars(arrays))
-        validate.result((z,), X)
-        return z
+            if not validate.all_finite((z,)):
+                validate.finite("X", X)
+                wide = F64 if X.dtype == F32 else np.dtype(np.longdouble)
+                z = self.scores_of(*(part.astype(wide) for part in (X, *arrays)))
+                named = {"X": X, **dict(zip(self.variants.shapes, arrays, strict=True))}
+                holds = validate.all_finite((z,))
+                if not holds or (finish is None and not validate.all_finite((z.astype(X.dtype),))):
+                    raise validate.too_large(X.dtype, named, holds and X.dtype == F32)
+            z = z if finish is None else finish(z)
+            return z.astype(X.dtype) if z.dtype.kind == "f" else z
 
     def followed(self, batch: Any, arrays: Any, settings: Any, want_gradient: bool) -> Any:
         """The loss and the gradient that a descent follows, unchecked."""
@@ -301,38 +317,64 @@ class Problem:
         wanted = True, Goal.GRADIENT
         self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
 
+    def scores_of_arrays(self, X: Any, arrays: Any) -> Any:
+        return self.scores_of(X, *self.variants.scalars(arrays))
+
     def descending(
         self, data: Any, parameters: Any, start: Any, settings: descent.Settings, network: Any
     ) -> Any:
         """The result of a descent; `network` is hidden, std and validation, of two layers."""
-        (X, y, s), (hidden, std, validation) = data, network
-        X = validate.samples(X)
-        parameters = descent.continued(start, self.Parameters._fields, parameters)
-        variant = validate.variant(settings.variant, self.variants.sums)
-        settings = dataclasses.replace(
-            settings, rng=descent.seed_from(settings.rng), variant=variant
-        )
-        if not self.network:
-            descent.refuse_bias(parameters[1], settings.fit_bias)
-        axes = tuple(self.variants.shapes.values())
-        parameters = descent.initial(axes, parameters, X, y, hidden, std, settings.rng)
-        arrays = self.variants.converted(X, parameters)
-        batch, _ = self.variants.batch(X, y, s, arrays)
-        measure = None if validation is None else self.accuracies(batch, validation, arrays)
-        losses = np.empty(0) if start is None else start.losses
+        with np.errstate(all="ignore"):
+            X, target = validate.samples(data[0]), self.variants.target
+            parameters = descent.continued(start, self.Parameters._fields, parameters)
+            variant = validate.variant(settings.variant, self.variants.sums)
+            settings = dataclasses.replace(
+                settings, rng=descent.seed_from(settings.rng), variant=variant
+            )
+            if not self.network:
+                descent.refuse_bias(parameters[1], settings.fit_bias)
+            y = target.array(data[1], X)
+            weights = validate.weights(data[2], X)
+            counted = y if weights is None or weights.rows is None else y[weights.rows]
+            (hidden, std, validation), axes = network, tuple(self.variants.shapes.values())
+            started = descent.initial(axes, parameters, X, counted, hidden, std, settings.rng)
+            arrays = self.variants.converted(X, started)
+            batch, _ = self.variants.batch(X, data[1], data[2], arrays)
+            if target.remedy is not None and all(p is None for p in parameters):
+                descent.refuse_single_class(counted)
+            measure = None if validation is None else self.accuracies(batch, validation, arrays)
+            losses = np.empty(0) if start is None else start.losses
         found = descent.run(self.model, batch, arrays, settings, losses, measure)
         before = [getattr(start, name, []) for name in self.measured]
         measures = np.array([*zip(*before, strict=True), *found.measures]).reshape(-1, 2).T
         history = found.losses, found.n_iter, found.converged
         fit = self.Fit(*found.parameters, *history, *(measures if self.network else ()))
-        fit.message = found.message
+        fit.message, fit.gradient_norm = found.message, found.gradient_norm
         return fit
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function that measures the accuracy on both sets."""
-        X = validate.samples(validation[0])
-        sets = batch[:2], self.variants.batch(X, validation[1], None, arrays)[0][:2]
-        return lambda *p: [(self.public["predict"](X, *p) == y).mean() for X, y in sets]
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            what = describe(validation)
+            raise TypeError(f"validation is {what}: pass a tuple of X and y")
+        X = validate.samples(validation[0], name="validation X")
+        validate.finite("validation X", X)
+        if X.shape[1] != batch[0].shape[1]:
+            raise ValueError(
+                f"validation X has {X.shape[1]} columns and X has {batch[0].shape[1]}: "
+                "pass samples of the same features"
+            )
+        y = self.variants.target.checked(validation[1], X, len(arrays[-1]), name="validation y")
+        rows = batch[3] if len(batch[3]) else slice(None)
+        sets = (batch[0][rows], batch[1][rows]), (X, y)
+
+        def accuracy(X: Any, y: Any, parameters: Any) -> float:
+            try:
+                return float((self.public["predict"](X, *parameters) == y).mean())
+            except FloatingPointError:  # of a descent that diverges, which says so itself
+                return math.nan
+
+        return lambda *parameters: [accuracy(X, y, parameters) for X, y in sets]
 
     # ---- the definitions ----
 
@@ -349,17 +391,18 @@ class Problem:
         }
         calls = {name: self.answering(*answer) for name, answer in answers.items()}
         calls |= {"average": self.averaging, "scores": self.scored, "descend": self.descending}
-        scored, predicted, probable = self.scored, self.predictions_of, self.probabilities_of
-        calls["predict"] = (lambda X, p: predicted(scored(X, p))) if predicted else scored
+        predicted, probable = self.predictions_of, self.probabilities_of
+        calls["predict"] = lambda X, p: self.scored(X, p, predicted)
         if probable:
-            calls["probabilities"] = lambda X, p: probable(scored(X, p))
+            calls["probabilities"] = lambda X, p: self.scored(X, p, probable)
         both = tuple[float, Gradient]  # type: ignore[valid-type]
         returns = {"loss_and_gradient": both, "loss": float, "gradient": Gradient, "average": both}
         returns |= {"update": tuple[Any, ...], "sums": Sums, "descend": self.Fit}
         shapes, docs = self.variants.shapes, docstrings(self)
+        rate_known = self.model.curvature is not None
         for name, call in calls.items():
             kind = returns.get(name, array)
-            function = public_function(name, self.module, shapes, kind, call)
+            function = public_function(name, self.module, shapes, kind, call, rate_known)
             function.__doc__ = docs[name]
             self.public[name] = function
         sums = self.variants.sums

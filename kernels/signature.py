@@ -8,7 +8,7 @@ source.
 import inspect
 import linecache
 from collections.abc import Iterable, Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,7 @@ Shapes = Mapping[str, str]  # the axes of each parameter by its name: {"W": "DK"
 # ---- the public functions ----
 
 SETTINGS = ", ".join(
-    field.name if field.default is MISSING else f"{field.name}={field.default!r}"
+    field.name + ("{rate}" if field.name == "learning_rate" else f"={field.default!r}")
     for field in fields(Settings)
 )
 DATA = "X, y, {parameters}, *, {option}reg=0.0, sample_weight=None, variant='tiled', threads=None"
@@ -57,8 +57,13 @@ TYPES: dict[str, Any] = {
 }
 
 
-def public_function(name: str, module: str, shapes: Shapes, returns: Any, call: Any) -> Any:
-    """The public function of that name, in `module`, for parameters of these names and axes."""
+def public_function(
+    name: str, module: str, shapes: Shapes, returns: Any, call: Any, rate_known: bool = False
+) -> Any:
+    """The public function of that name, in `module`, for parameters of these names and axes.
+
+    `rate_known` says whether `descend` knows a learning rate by itself.
+    """
     network, last = len(shapes) == 4, list(shapes)[-1]
     types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
     for parameter in types if name == "descend" else () if network else (last,):
@@ -70,6 +75,7 @@ def public_function(name: str, module: str, shapes: Shapes, returns: Any, call: 
         "network": "hidden=100, std=0.01, validation=None, " if network else "",
         "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",
         "settings": ", ".join(f"{field.name}={field.name}" for field in fields(Settings)),
+        "rate": "=None" if rate_known else "",
     }
     header = f"{name}({ARGUMENTS[name]})".format(**parts)
     body = f"return {BODIES[name]}".format(**parts)

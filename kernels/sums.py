@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypedDict
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 
@@ -54,7 +55,8 @@ class Sums(NamedTuple):
                     "add sums that were made with the same parameters"
                 )
         pairs = zip(self.gradient, other.gradient, strict=True)
-        gradient = (None if a is None else a + b for a, b in pairs)
+        with np.errstate(all="ignore"):
+            gradient = [None if a is None else a + b for a, b in pairs]
         return Sums(
             self.loss + other.loss,
             self.weight + other.weight,

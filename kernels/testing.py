@@ -162,7 +162,7 @@ def random_batch(problem: Any, rng: Any, shape: tuple[int, ...], dtype: Any) -> 
         parameters.append(values.astype(dtype) if size else float(dtype(values)))
     for y in possible_targets(rng, N, K):
         try:
-            return X, problem.variants.target.check(y, X, K), tuple(parameters)
+            return X, problem.variants.target.checked(y, X, K), tuple(parameters)
         except ValueError as error:
             reason = error
     raise ValueError(f"{problem.name} accepts no y that check knows to draw: {reason}")

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack  # for the type checker alone, which has it built in
 
+from .arrays import Array
 from .descent.settings import Options
 from .problem import Problem
 from .sums import AverageOptions, SumOptions, Sums
-from .validate import Array
 
 PROBLEM: Problem
 VARIANTS: dict[str, Callable[..., Any]]
@@ -41,6 +41,7 @@ class _Fit(NamedTuple):
 
 class Fit(_Fit):
     message: str
+    gradient_norm: float
 
 def loss_and_gradient(
     X: ArrayLike,

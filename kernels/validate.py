@@ -12,32 +12,38 @@ from typing import Any, Final, NamedTuple
 
 import numba
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-Array = NDArray[Any]
+from .arrays import Array, Remedy, as_array, describe, place_of, real_array
+from .engine.tile_pass import SMALLEST_WEIGHT
+
 Shape = tuple[int | None, ...]  # None stands for any length but 0
 # Contiguous, aligned and writeable, so that one compilation serves every caller.
 PLAIN: Final = ("C", "A", "W")
 LIGHT, HEAVY = 2.0**-30, 2.0**80  # weights, and sums of weights, that float32 holds with ease
 LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
-KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}
 
 
-def samples(X: ArrayLike, empty: bool = False) -> Array:
+def samples(X: ArrayLike, empty: bool = False, name: str = "X") -> Array:
     """X as an (N, D) array of float32 or float64, in its memory order; N may be 0 if `empty`."""
-    X = real_array("X", X)
+    passed, X = X, real_array(name, X)
     if X.ndim != 2:
+        this = as_array(name, passed)
+        advice = {
+            0: f"pass {this}.reshape(1, 1) for one feature of one sample",
+            1: f"pass {this}.reshape(-1, 1) for one feature, {this}.reshape(1, -1) for one sample",
+        }.get(X.ndim, f"pass {this}.reshape({len(X) if X.ndim else 1}, -1), one row a sample")
         raise ValueError(
-            f"X must have two dimensions, (samples, features), and has shape {X.shape}: "
-            "pass X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one sample"
+            f"{name} must have two dimensions, (samples, features), and has shape {X.shape}: "
+            + advice
         )
     if X.shape[0] == 0 and not empty:
         raise ValueError(
-            f"X has shape {X.shape}, an empty batch, whose average is not defined: "
+            f"{name} has shape {X.shape}, an empty batch, whose average is not defined: "
             "pass at least one sample"
         )
     if X.shape[1] == 0:
-        raise ValueError(f"X has shape {X.shape}, no features: pass at least one column")
+        raise ValueError(f"{name} has shape {X.shape}, no features: pass at least one column")
     dtype = X.dtype.newbyteorder("=") if X.dtype.kind == "f" else np.float64
     X = (X if X.dtype == dtype and X.flags.aligned else np.require(X, dtype, "A")).view()
     X.flags.writeable = False  # no kernel can change it; read-only X needs no second compilation
@@ -52,7 +58,8 @@ def parameter(name: str, value: ArrayLike, shape: Shape, dims: str, X: Array) ->
         known = tuple(d if n is None else n for n, d in zip(shape, dims, strict=True))
         want = f"{tuple(dims)} = {known}".replace("'", "")
         is_flat = shape == (array.size,)
-        hint = f": pass {name}.ravel()" if is_flat else f" (X has {X.shape[1]} features)"
+        flat = f": pass {as_array(name, value)}.ravel()"
+        hint = flat if is_flat else f" (X has {X.shape[1]} features)"
         raise ValueError(f"{name} must have shape {want} and has shape {array.shape}{hint}")
     return _finite_in_dtype(name, array, X.dtype)
 
@@ -64,105 +71,178 @@ def number(name: str, value: Any, X: Array) -> float:
     array = real_array(name, value)
     if array.ndim != 0:
         raise ValueError(
-            f"{name} must be one number (or None for no bias) and has shape {array.shape}: "
-            f"pass {name}.item() if it holds one"
+            f"{name} must be one number (or None for no bias) and has shape {array.shape}"
+            + (f": pass {as_array(name, value)}.item()" if array.size == 1 else "")
         )
     return float(_finite_in_dtype(name, array, X.dtype))
 
 
-def one_per_sample(name: str, value: ArrayLike, X: Array) -> Array:
-    """An array of any real dtype, with one value for each row of X."""
-    array = real_array(name, value)
+def one_per_sample(
+    name: str, value: ArrayLike, X: Array, remedy: Remedy | None = None, one_hot: bool = False
+) -> Array:
+    """An array of any real dtype, with one value for each row of X.
+
+    `remedy` gives the advice for strings; `one_hot` says whether rows of them make sense.
+    """
+    array, this = real_array(name, value, remedy), as_array(name, value)
+    rows = f"{name.removesuffix('y').removesuffix('sample_weight')}X"
     if array.ndim != 1:
-        is_flat = array.size == len(X)
-        hint = f"pass {name}.ravel()" if is_flat else "pass one value for each row of X"
+        hint = f"pass one value for each row of {rows}"
+        if array.size == len(X):
+            hint = f"pass {this}.ravel()"
+        elif one_hot and array.ndim == 2 and len(array) == len(X):
+            hint = f"of one-hot labels pass {this}.argmax(axis=1)"
         raise ValueError(
             f"{name} must have one dimension, (samples,), and has shape {array.shape}: {hint}"
         )
     if len(array) != len(X):
         raise ValueError(
-            f"{name} has {len(array)} values and X has {len(X)} rows: pass one value for each row"
+            f"{name} has {len(array)} values and {rows} has {len(X)} rows: "
+            "pass one value for each row"
         )
     return array
 
 
-def labels(y: ArrayLike, X: Array, classes: int) -> Array:
+def renumbered(this: str, y: Array) -> str:
+    """Advice to number the classes."""
+    return f"pass np.unique({this}, return_inverse=True)[1], which numbers the classes"
+
+
+def labels(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
     """Class labels as int64, each in 0..classes-1."""
-    y, known = one_per_sample("y", y, X), f"0..{classes - 1}"
+    known = f"0..{classes - 1}"
     if y.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # of a signalling nan
             wrong = (y != np.floor(y)) | ~np.isfinite(y)
-        why = f": class labels must be whole numbers, {known}; encode the classes as integers"
-        _refuse_first(wrong, "y", y, why)
+        advice = renumbered(this, y) if np.isfinite(y).all() else "correct or drop that one"
+        why = f": class labels must be whole numbers, {known}; {advice}"
+        _refuse_first(wrong, name, y, why)
     if y.size and (y.min() < 0 or y.max() >= classes):
+        found = len(np.unique(y))
+        advice = renumbered(this, y)
+        if found > classes:
+            advice = f"pass weights with a column for each of the {found} classes"
+            if y.min() < 0 or y.max() >= found:
+                advice = f"{renumbered(this, y)}, and weights with a column for each of {found}"
         why = (
             f" and there are {classes} classes (columns of the weights): labels must be in {known}"
-            "; renumber the labels, or pass weights with a column for each class"
+            f"; {advice}"
         )
-        _refuse_first((y < 0) | (y >= classes), "y", y, why)
+        _refuse_first((y < 0) | (y >= classes), name, y, why)
     return plain(y, np.dtype(np.int64))
 
 
-def signs(y: ArrayLike, X: Array, classes: int = 2) -> Array:
-    """Labels -1 / +1 in X's dtype."""
-    y = one_per_sample("y", y, X)
-    wrong = y == 0 if y.dtype.kind == "b" else (y != 1) & (y != -1)
-    why = ": labels must be -1 or +1; if they are 0 and 1, pass 2*y - 1 (as integers or floats)"
-    _refuse_first(wrong, "y", y, why)
+def two_classes(this: str, y: Array) -> str:
+    """Advice to make labels of two classes, whatever they are called."""
+    found = np.unique(y.astype(str) if y.dtype.kind == "O" else y).tolist()
+    if len(found) == 2:
+        return f"pass np.where({this} == {found[1]!r}, 1, -1)"
+    return f"pass np.where({this} == {found[-1]!r}, 1, -1) to tell one class from the others"
+
+
+def signs(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
+    """Labels as -1 / +1 in X's dtype, from -1 and +1 or from 0 and 1."""
+    zero, minus = y == 0, y == -1 if y.dtype.kind in "fi" else np.zeros(len(y), bool)
+    wrong = (y != 1) & ~zero & ~minus
+    if wrong.any():
+        finite = y.dtype.kind != "f" or np.isfinite(y).all()
+        advice = two_classes(this, y) if finite else "correct or drop that one"
+        _refuse_first(wrong, name, y, f": labels must be -1 or +1, or 0 or 1; {advice}")
+    if zero.any():
+        why = (
+            f", and others are -1: labels must be -1 or +1, or 0 or 1; if 0 means the class that "
+            f"is not +1, pass np.where({this} == 1, 1, -1); if it marks samples without a label, "
+            f"pass sample_weight=({this} != 0)"
+        )
+        _refuse_first(zero & minus.any(), name, y, why)
+        y = np.where(zero, -1, 1)
     return plain(y, X.dtype)
 
 
-def targets(y: ArrayLike, X: Array, outputs: int = 1) -> Array:
+def targets(y: Array, X: Array, outputs: int, name: str, this: str) -> Array:
     """Real targets in X's dtype."""
-    return _finite_in_dtype("y", one_per_sample("y", y, X), X.dtype)
+    return _finite_in_dtype(name, y, X.dtype)
 
 
-def weights(
-    sample_weight: ArrayLike | None, X: Array, zeros: bool = False
-) -> tuple[Array | None, int]:
-    """Non-negative sample weights / 2^exponent in X's dtype, and the exponent.
+class Weights(NamedTuple):
+    """Sample weights as the kernels take them."""
 
-    All of them may be 0 if `zeros`. Only their ratios matter in an average, so where they are so
-    large or small that a sum or a product could leave the dtype, the largest becomes ½ to 1.
+    given: Array
+    values: Array  # those given / 2^exponent in X's dtype
+    exponent: int
+    rows: Array | None  # of positive weight; None for all
+    spread: bool  # whether some are so much smaller than others that products may underflow
+
+
+def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> Weights | None:
+    """Non-negative sample weights; all of them may be 0 if `zeros`.
+
+    Only their ratios matter in an average, so where they are so large or small that a sum or a
+    product could leave the dtype, they are scaled so that the largest becomes ½ to 1.
     """
     if sample_weight is None:
-        return None, 0
+        return None
     name = "sample_weight"
-    s = one_per_sample(name, sample_weight, X)
+    given = s = one_per_sample(name, sample_weight, X)
     if not np.isfinite(s).all():
         finite(name, s)
     _refuse_first(s < 0, name, s, ": weights must not be negative; pass 0 to leave a sample out")
-    largest, exponent = float(s.max()) if s.size else 0.0, 0
+    largest, exponent = float(s.max(initial=0)), 0
     if not zeros and largest == 0:
         raise ValueError(
             "sample_weight is 0 for every sample, which leaves nothing to average: "
             "give at least one sample a positive weight"
         )
-    if largest and not LIGHT <= largest <= HEAVY:
+    rows = None if s.all() else np.flatnonzero(s)
+    smallest = float((s if rows is None else s[rows]).min(initial=largest))
+    if largest and not (LIGHT <= largest <= HEAVY and smallest >= SMALLEST_WEIGHT):
         exponent = math.frexp(largest)[1]
         s = np.ldexp(s.astype(np.float64), -exponent)
-    return plain(s, X.dtype), exponent
+    spread = math.ldexp(smallest, -exponent) < SMALLEST_WEIGHT
+    return Weights(given, plain(s, X.dtype), exponent, rows, bool(largest) and spread)
 
 
 class Target(NamedTuple):
     """What y holds: how it is checked, its dtype (None for X's), and what to say of it."""
 
-    check: Callable[[ArrayLike, Array, int], Array]
+    # (y, X, outputs, its name, an expression for it as an array) -> y as the kernels take it
+    check: Callable[[Array, Array, int, str, str], Array]
     dtype: Any
     meaning: str
     refused: str
     # Of arrays that need no conversion, if the residual does not find what is wrong by itself.
     check_ready: Callable[[Array], Any] | None = None
+    remedy: Remedy | None = None  # for names of classes
+
+    def array(self, y: ArrayLike, X: Array, name: str = "y") -> Array:
+        """y as an array of numbers, one for each row of X."""
+        return one_per_sample(name, y, X, self.remedy, self.dtype is not None)
+
+    def checked(
+        self, y: ArrayLike, X: Array, outputs: int, rows: Array | None = None, name: str = "y"
+    ) -> Array:
+        """y as the kernels take it; only that of `rows` is looked at."""
+        array = self.array(y, X, name)
+        if rows is not None:  # the others get the target of a sample that counts
+            known = np.full(len(array), array[rows[0]])
+            known[rows] = array[rows]
+            array = known
+        return self.check(array, X, outputs, name, as_array(name, y))
 
 
 CLASSES = Target(
-    labels, np.dtype(np.int64), "Class labels, whole numbers 0..K-1.", "a label that is not a class"
+    labels,
+    np.dtype(np.int64),
+    "Class labels, whole numbers 0..K-1.",
+    "a label that is not a class",
+    remedy=renumbered,
 )
 SIGNS = Target(
     signs,
     None,
-    "Labels, each -1 or +1. For labels 0 and 1 pass ``2*y - 1``.",
-    "a label other than -1 and +1",
+    "Labels, each -1 or +1; or each 0 or 1, or bool, where 0 and False mean -1.",
+    "a label other than these",
+    remedy=two_classes,
 )
 REAL = Target(targets, None, "Targets, real numbers.", "")
 
@@ -170,8 +250,8 @@ REAL = Target(targets, None, "Targets, real numbers.", "")
 def targets_checked_by(check: Callable[[Array], Any]) -> Target:
     """Real targets of which `check` raises an error if they make no sense."""
 
-    def check_all(y: ArrayLike, X: Array, outputs: int = 1) -> Array:
-        y = targets(y, X)
+    def check_all(y: Array, X: Array, outputs: int, name: str, this: str) -> Array:
+        y = targets(y, X, outputs, name, this)
         check(y)
         return y
 
@@ -223,16 +303,16 @@ def variant(name: Any, known: Iterable[str]) -> str:
     return name
 
 
-def whole_number(name: str, value: Any, lowest: int, highest: int | None = None) -> int:
-    """A whole number within limits; `highest` is the number of samples."""
-    most = "" if highest is None else f" and at most {highest}, the number of samples"
-    limits = f"at least {lowest}{most}"
+def whole_number(name: str, value: Any, lowest: int) -> int:
+    """A whole number, at least `lowest`."""
     number = index_of(value)
     if number is None:
         what = describe(value)
-        raise TypeError(f"{name} must be a whole number and is {what}: pass an int, {limits}")
-    if number < lowest or (highest is not None and number > highest):
-        raise ValueError(f"{name} is {number}: pass {limits}")
+        raise TypeError(
+            f"{name} must be a whole number and is {what}: pass an int, at least {lowest}"
+        )
+    if number < lowest:
+        raise ValueError(f"{name} is {number}: pass at least {lowest}")
     return number
 
 
@@ -256,17 +336,17 @@ def index_of(value: Any) -> int | None:
         return None
 
 
-def finite(name: str, array: Array) -> None:
-    """Refuse the first nan or inf, by name and place. Looks at a block of rows at a time."""
-    rows = max(1, 2**16 // max(1, math.prod(array.shape[1:])))
-    for start in range(0, len(array), rows):
-        bad = ~np.isfinite(array[start : start + rows])
+def finite(name: str, array: Array, rows: Array | None = None) -> None:
+    """Refuse the first nan or inf (in `rows`), by name and place. Looks at a block at a time."""
+    size = max(1, 2**16 // max(1, math.prod(array.shape[1:])))
+    for start in range(0, len(array) if rows is None else len(rows), size):
+        at: Any = slice(start, start + size) if rows is None else rows[start : start + size]
+        bad = ~np.isfinite(array[at])
         if bad.any():
             place = np.argwhere(bad)[0]
-            place[0] += start
-            at = "row {}, column {}" if array.ndim == 2 else "position {}"
+            place[0] = place[0] + start if rows is None else at[place[0]]
             raise ValueError(
-                f"{name} holds {array[tuple(place)]} at {at.format(*place)}: "
+                f"{name} holds {array[tuple(place)]} at {place_of(place)}: "
                 "every value must be finite; drop, impute or correct that one"
             )
 
@@ -279,57 +359,27 @@ def all_finite(numbers: Iterable[Any]) -> bool:
     )
 
 
-def result(numbers: tuple[Any, ...], X: ArrayLike) -> None:
-    """Refuse a result that is not finite, for its reason: a place in X, or too large a number."""
-    if all_finite(numbers):
-        return
-    X = samples(X)
-    finite("X", X)
-    wider = "" if X.dtype == np.float64 else ", or pass X as float64"
-    raise FloatingPointError(
-        f"every input is finite, but the result is too large for {X.dtype}: "
-        f"scale the features (largest |X| is {np.abs(X).max():.3g}) or the parameters{wider}"
+def too_large(dtype: Any, arguments: Mapping[str, Any], wider: bool) -> FloatingPointError:
+    """The error for a result that `dtype` cannot hold: it names the argument that is largest.
+
+    `wider` says whether float64 could hold it.
+    """
+    sizes = {name: float(np.abs(a).max(initial=0)) for name, a in arguments.items()}
+    name = max(sizes, key=sizes.__getitem__)
+    what = "the features" if name == "X" else name
+    advice = f"scale {what} (largest |{name}| is {sizes[name]:.3g})"
+    if wider:
+        advice += ", or pass np.asarray(X, dtype=np.float64) as X"
+    return FloatingPointError(
+        f"every input is finite, but the result is too large for {dtype}: {advice}"
     )
-
-
-def real_array(name: str, value: Any) -> Array:
-    """Anything array-like that holds real numbers, as an array."""
-    if hasattr(value, "filled"):  # importing numpy.ma to ask takes 30 ms
-        raise TypeError(
-            f"{name} is a masked array, whose mask would be lost: pass {name}.filled(value), "
-            "or only the rows that are complete"
-        )
-    if hasattr(value, "tocsr"):
-        raise TypeError(f"{name} is {describe(value)}, a sparse matrix: pass {name}.toarray()")
-    try:
-        array = np.asarray(value)
-    except MemoryError:
-        raise
-    except Exception as error:  # of a ragged list, or whatever somebody else's __array__ raises
-        reason = f"{type(error).__name__}: {error}"
-        raise ValueError(
-            f"{name} cannot be read as an array of numbers ({reason}): pass rows of equal length"
-        ) from error
-    kind, dtype = array.dtype.kind, array.dtype
-    if kind == "c":
-        what = f"is complex ({dtype})"
-        remedy = f"pass {name}.real if the imaginary part means nothing"
-    elif kind not in "fiub":
-        what = f"holds {KINDS.get(kind, 'no numbers')} (dtype {dtype})"
-        remedy = f"convert them, for example with {name}.astype(float)"
-    elif kind == "f" and dtype.itemsize not in (4, 8):
-        what = f"has dtype {dtype}"
-        remedy = f"pass {name}.astype(np.float32) or {name}.astype(np.float64)"
-    else:
-        return array
-    raise TypeError(f"{name} {what}: accepted are float64, float32, integers and bools; {remedy}")
 
 
 def plain(array: Array, dtype: Any) -> Array:
     """An array in the order and dtype that the kernels take: itself, or a copy."""
     if array.dtype == dtype and array.flags.carray:  # np.require takes microseconds
         return array
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         return np.require(array, dtype, PLAIN)
 
 
@@ -346,8 +396,8 @@ def _finite_in_dtype(name: str, array: Array, dtype: Any) -> Array:
     if not np.isfinite(out).all():
         finite(name, np.atleast_1d(array))
         raise ValueError(
-            f"{name} holds {np.abs(array).max()}, too large for {dtype}, the dtype of X: "
-            f"pass X as float64, or scale {name}"
+            f"{name} holds {np.abs(array).max():.6g}, too large for {dtype}, the dtype of X: "
+            f"pass np.asarray(X, dtype=np.float64) as X, or scale {name}"
         )
     return out
 
@@ -355,11 +405,3 @@ def _finite_in_dtype(name: str, array: Array, dtype: Any) -> Array:
 def describe_shape(shape: tuple[int, ...] | None) -> str:
     """What a message says of a parameter of this shape, or of one that is None."""
     return "None" if shape is None else f"of shape {shape}" if shape else "one number"
-
-
-def describe(value: Any) -> str:
-    """What a message says of a value: itself where it is short, else its type."""
-    text, kind = repr(value), type(value)
-    if len(text) < 40:
-        return f"{text} ({kind.__name__})"
-    return f"a {kind.__module__}.{kind.__name__}"

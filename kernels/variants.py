@@ -8,23 +8,28 @@ import numba
 import numpy as np
 
 from . import validate
+from .engine.average import average
 from .engine.driver import Kernel, driver_types, make_driver, run_shared
 from .engine.raw import averaged
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise
-from .sums import Sums, add_in_tree
 
 F32, F64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
 ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
-BLOCK = 2**18  # numbers of X that are converted to float64 at a time
+BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
 
 def is_ready(array: Any, dtype: Any) -> bool:
     """Whether the driver takes an array as it is; shapes, order and numbers it sees for itself."""
     return type(array) is np.ndarray and array.dtype is dtype
+
+
+def is_moderate(reg: float) -> bool:
+    """Whether float32 holds reg, and its product with any square that it holds, with ease."""
+    return reg == 0 or 1 / validate.HEAVY <= reg <= validate.HEAVY
 
 
 # The parameters, and arrays for the output, if the driver takes them as they are. Written out for
@@ -123,42 +128,59 @@ class Variants:
         return tuple(arrays)
 
     def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
-        """X, which was accepted, with what was passed as y and weights; their exponent."""
-        y = self.target.check(y, X, len(arrays[-1]))
-        s, exponent = validate.weights(s, X, zeros)
-        return (X, y, NO_WEIGHTS[X.itemsize] if s is None else s, ALL_ROWS), exponent
+        """X, which was accepted, with what was passed as y and weights; and the weights.
+
+        None in place of the batch if no sample has a weight.
+        """
+        weights = validate.weights(s, X, zeros)
+        if weights is None:
+            y = self.target.checked(y, X, len(arrays[-1]))
+            return (X, y, NO_WEIGHTS[X.itemsize], ALL_ROWS), None
+        rows = weights.rows
+        if rows is not None and not len(rows):
+            self.target.array(y, X)
+            return None, weights
+        y = self.target.checked(y, X, len(arrays[-1]), rows)
+        return (X, y, weights.values, ALL_ROWS if rows is None else rows), weights
 
     # ---- running one ----
 
-    def validated(self, batch: Any, parameters: Any, options: Any, wanted: Any) -> Any:
+    def validated(self, data: Any, parameters: Any, options: Any, wanted: Any) -> Any:
         """Loss, weight and output for whatever was passed, or an error that says what is wrong."""
-        (X, y, s), (reg, rate, variant, threads), (_, goal) = batch, options, wanted
+        (X, y, s), (reg, rate, variant, threads), (_, goal) = data, options, wanted
         summing = goal == Goal.SUMS
         rate = validate.not_negative("learning_rate", rate)
         X = validate.samples(X, empty=summing)
         arrays = self.converted(X, parameters)
-        batch, exponent = self.batch(X, y, s, arrays, summing)
+        batch, weights = self.batch(X, y, s, arrays, summing)
         reg = validate.not_negative("reg", reg)
         options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
-        if not len(X):
+        if batch is None or not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
-        with np.errstate(all="ignore"):
+        exponent, spread = (weights.exponent, weights.spread) if weights else (0, False)
+        # With other weights, or another reg, what underflows on the way could count in the end.
+        wider, done = False, not spread and is_moderate(reg)
+        if done:
             loss, weight, out = self.run(batch, arrays, options, wanted)
-            is_finite = validate.all_finite((loss, *out))
-            if not is_finite and X.dtype == F32:
-                validate.finite("X", X)
-                loss, weight, out = self.run_in_float64(batch, arrays, options, wanted)
-            if summing and exponent:  # in the caller's units
-                loss, weight = (float(np.ldexp(number, exponent)) for number in (loss, weight))
-                out = tuple(np.ldexp(part, exponent) for part in out)
-                is_finite = validate.all_finite((loss, *out))
+            done = validate.all_finite((loss, *out))
+        if not done:
+            validate.finite("X", X, batch[3] if len(batch[3]) else None)
+            loss, weight, out, wider = self.run_wider(batch, weights, arrays, options, wanted)
+        elif summing and exponent:  # in the caller's units
+            loss, weight = (float(np.ldexp(number, exponent)) for number in (loss, weight))
+            out = tuple(np.ldexp(part, exponent) for part in out)
         if weight == math.inf:
             raise FloatingPointError(
                 "the sum of sample_weight is too large for float64: divide the weights of all "
                 "blocks by one number, since only their ratios matter in an average"
             )
-        if not is_finite:
-            validate.result((loss, *out), X)
+        if not validate.all_finite((loss, *out)):
+            at = batch[3] if len(batch[3]) else slice(None)
+            named = {"X": X[at], **dict(zip(self.shapes, arrays, strict=True)), "reg": reg}
+            named |= {"learning_rate": rate} if goal == Goal.STEP else {}
+            named |= {"y": batch[1][at]} if self.target.dtype is None else {}
+            named |= {"sample_weight": np.ldexp(1.0, exponent)} if summing and exponent else {}
+            raise validate.too_large(X.dtype, named, wider and X.dtype == F32)
         return loss, weight, out
 
     def run(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
@@ -176,7 +198,7 @@ class Variants:
         dtype = F64 if goal == Goal.SUMS else X.dtype
         found = (gradient[0], [gradient[1]]) if self.scalar_bias else gradient
         out = tuple(np.asarray(part, dtype) for part in found)
-        return float(loss), float(weight), self.finished(arrays, out, rate, goal)
+        return float(loss), float(weight), finished(arrays, out, rate, goal)
 
     def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
         """The same by the compiled driver; a loss of nan if it found anything invalid."""
@@ -186,7 +208,7 @@ class Variants:
         call = batch, self.scalars(arrays), out, (reg, rate), (want_loss, int(goal))
         kernel = self.sums_kernel if summing else self.kernel
         loss, weight, invalid = run_shared(kernel, call, threads)
-        return math.nan if invalid else loss, weight, out if goal else ()
+        return math.nan if invalid >= 1 else loss, weight, out if goal else ()
 
     def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
         """The sums of the tiled kernel, as the other variants give them."""
@@ -196,29 +218,47 @@ class Variants:
         loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
         return loss, weight, *self.scalars(out)
 
-    def run_in_float64(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
-        """The same where numbers on the way leave float32: blocks of samples in float64."""
-        (X, y, s, _), (reg, rate, variant, threads), (_, goal) = batch, options, wanted
-        options, rows = (0.0, 0.0, variant, threads), max(1, BLOCK // X.shape[1])
-        arrays64, of_y = tuple(p.astype(F64) for p in arrays), self.target.dtype or F64
+    def run_wider(self, batch: Any, weights: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """The same where X's dtype cannot hold numbers on the way; and whether wider floats do.
 
-        def blocks():
-            for i in range(0, len(X), rows):
-                at = slice(i, i + rows)
-                block = X[at].astype(F64), y[at].astype(of_y), s[at].astype(F64), ALL_ROWS
-                loss, weight, out = self.run(block, arrays64, options, (True, Goal.SUMS))
-                yield Sums(loss, weight, out)
-
-        loss, weight, out = add_in_tree(blocks())  # type: ignore[misc]  # there is one block
-        if goal != Goal.SUMS:
-            loss, out = averaged((loss, weight, *out), reg, arrays64)
-            out = tuple(mean.astype(F32) for mean in out)
-        return loss, weight, self.finished(arrays, out, rate, goal)
-
-    @staticmethod
-    def finished(arrays: Any, out: Any, rate: float, goal: Goal) -> Any:
-        """The output: nothing, or what is there, or the parameters after a step against it."""
+        By the formula of the NumPy variant, in float64 or long double, a block at a time.
+        """
+        (X, y, _, rows), (reg, rate, _, _), (want_loss, goal) = batch, options, wanted
+        in_float64 = X.dtype == F32 and not (weights and weights.spread)
+        wide = F64 if in_float64 else np.dtype(np.longdouble)
+        rows = rows if len(rows) else np.arange(len(X))
+        s = weights.given[rows].astype(wide) if weights else np.ones(len(rows), wide)
+        exponent = math.frexp(float(s.max()))[1] + len(rows).bit_length()
+        s = np.ldexp(s, -exponent)  # they sum to at most 1, so that no sum overflows
+        parameters, of_y = tuple(p.astype(wide) for p in arrays), self.target.dtype or wide
+        passed = (parameters[0], parameters[1][0]) if self.scalar_bias else parameters
+        totals, size = [0.0] * (2 + len(arrays)), max(1, BLOCK // X.shape[1])
+        for start in range(0, len(rows), size):
+            at = rows[start : start + size]
+            block = X[at].astype(wide), y[at].astype(of_y), s[start : start + size]
+            parts = self.sums["numpy"](*block, *passed)
+            totals = [a + b for a, b in zip(totals, parts, strict=True)]
+        loss, weight, *out = totals
+        if goal == Goal.SUMS:
+            loss, weight, *out = (np.ldexp(part, exponent) for part in totals)
+        else:
+            penalty = sum(0.5 * np.vdot(W, W) for W in parameters[::2]) if reg else 0.0
+            loss = average(loss, weight, reg, penalty)
+            pairs = enumerate(zip(out, parameters, strict=True))
+            out = [average(part, weight, 0.0 if k % 2 else reg, p) for k, (part, p) in pairs]
         if goal == Goal.STEP:
-            pairs = zip(arrays, out, strict=True)
-            return tuple(p - p.dtype.type(rate) * gradient for p, gradient in pairs)
-        return out if goal else ()
+            out = [p - rate * gradient for p, gradient in zip(parameters, out, strict=True)]
+        if not want_loss and np.finfo(wide).maxexp > np.finfo(X.dtype).maxexp:
+            loss = 0.0  # an infinite one may be a square: no score leaves the wider range
+        dtype = F64 if goal == Goal.SUMS else X.dtype
+        found = tuple(np.atleast_1d(part).astype(dtype) for part in out)
+        wider = validate.all_finite(np.asarray(part, F64) for part in (loss, *out))
+        return float(loss), float(weight), found if goal else (), wider
+
+
+def finished(arrays: Any, out: Any, rate: float, goal: Goal) -> Any:
+    """The output: nothing, or what is there, or the parameters after a step against it."""
+    if goal == Goal.STEP:
+        pairs = zip(arrays, out, strict=True)
+        return tuple(p - p.dtype.type(rate) * gradient for p, gradient in pairs)
+    return out if goal else ()

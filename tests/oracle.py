@@ -4,7 +4,7 @@ Nothing here is shared with `kernels`: dense one-hot matrices, whole-array formu
 comes with a bound derived by first-order error analysis (Higham, Accuracy and Stability of
 Numerical Algorithms, 2002, chapter 3). With eps = the spacing at 1 (twice the unit roundoff, which
 leaves room for the second order), a sum of n products in any order errs by at most γ(n) = n·eps
-times the sum of the |products|.
+times the sum of the |products|, and by the smallest number of the dtype for each that underflows.
 """
 
 from typing import Any, NamedTuple
@@ -25,18 +25,20 @@ def loss_and_gradient(
     dtype = np.asarray(X).dtype
     eps = Long(np.finfo(dtype).eps)
     tiny = Long(np.finfo(dtype).tiny)  # what underflow may lose
+    least = Long(np.finfo(dtype).smallest_subnormal)
     X = np.asarray(X).astype(Long)
     parameters = tuple(None if p is None else np.asarray(p).astype(Long) for p in parameters)
     N = len(X)
     s = np.ones(N, Long) if sample_weight is None else np.asarray(sample_weight).astype(Long)
+    # Weights are as they are if the largest is at least 2^-30, so s r may lose 2^30 · least.
+    weight_unit = 2.0**30 if sample_weight is not None else 1.0
     s = s / s.sum()
 
     def product(A: Any, A_error: Any, B: Any, B_error: Any, extra: int) -> tuple[Any, Any]:
         """A @ B, and its bound: what comes in with A and B, and γ(length + extra) of its own."""
         of_inputs = A_error @ np.abs(B) + (np.abs(A) + A_error) @ B_error
-        return A @ B, of_inputs + eps * (A.shape[-1] + extra) * (
-            (np.abs(A) + A_error) @ (np.abs(B) + B_error)
-        )
+        of_sum = eps * (A.shape[-1] + extra) * ((np.abs(A) + A_error) @ (np.abs(B) + B_error))
+        return A @ B, of_inputs + of_sum + A.shape[-1] * least
 
     def affine(A: Any, A_error: Any, W: Any, b: Any) -> tuple[Any, Any]:
         """A W + b; one more term, hence γ(length + 1)."""
@@ -49,7 +51,8 @@ def loss_and_gradient(
         The sum over N, the sum of the weights (N), their product, the quotient and the penalty:
         γ(2N + 6).
         """
-        value, error = product(A.T, A_error.T, (s * r.T).T, (s * r_error.T).T, N + 6)
+        sr_error = (s * r_error.T).T + weight_unit * least
+        value, error = product(A.T, A_error.T, (s * r.T).T, sr_error, N + 6)
         return Bounded(value + reg * W, error + 4 * eps * reg * np.abs(W) + tiny)
 
     def averaged_loss(losses: Any, errors: Any, weights: list[Any]) -> Bounded:
@@ -59,6 +62,7 @@ def loss_and_gradient(
         return Bounded(
             value + penalty,
             s @ errors
+            + weight_unit * least
             + eps * (2 * N + 6) * (value + s @ errors)
             + eps * (size + 6) * penalty
             + tiny,

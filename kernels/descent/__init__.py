@@ -12,3 +12,4 @@ from .settings import seed_from as seed_from
 from .start import continued as continued
 from .start import initial as initial
 from .start import refuse_bias as refuse_bias
+from .start import refuse_single_class as refuse_single_class

@@ -2,7 +2,8 @@
 
     parameters ← parameters - learning_rate · learning_rate_decay^epoch · gradient
 
-until the step is short enough. How large the rate may be is the matter of `safe_rate`.
+until the gradient, or the step, is small enough. See `rates` for how large the rate may be, and
+`diagnosis` for what is said of a descent that did not converge.
 """
 
 import contextlib
@@ -18,15 +19,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import validate
+from .diagnosis import Features, why_not_converged
 from .loop import Status, descent_loop, divergence_state, diverging
-from .rates import SAFE, safe_rate, scales_advice
+from .rates import SAFE, safe_rate
 from .results import ConvergenceWarning, DivergenceError, Outcome
 from .settings import Batch, Batches, Settings
 
 Array = NDArray[Any]
 Arrays = tuple[Array, ...]  # parameters: a weight and its bias, of one layer after the other
 SMALL = 2**18  # samples times parameters: above, a second thread gains more than a compiled loop
+SMALLEST = math.ulp(0.0)  # a rate of 0 would mean that nothing is to move
 SEGMENT = 1000  # compiled iterations between two checks for an interrupt
+MOST_NUMBERS = 2**22  # of X, to find out how far rounding goes
 TRIAL = 500  # iterations to try a rate where no bound on the curvature is known
 
 
@@ -40,6 +44,8 @@ class Model:
     loss_and_gradient: Callable[[Batch, Arrays, Settings, bool], tuple[float, Any]]
     unpack: Callable[[Arrays, bool], Any]  # (parameters, fit_bias) -> the public named tuple
     check: Callable[[Batch, Arrays, Settings], Any]  # raises an error if the dtype overflows
+    # Of labels: (X, parameters) -> the scores, (N,) for -1 and +1 or (N, K) for 0..K-1.
+    scores: Callable[[Array, Arrays], Array] | None
 
 
 class Descent:
@@ -48,8 +54,10 @@ class Descent:
     def __init__(
         self, model: Model, batch: Batch, start: Arrays, settings: Settings, past_losses: Array
     ) -> None:
-        self.model, self.settings, self.start = model, settings, start
-        self.batches, (X, *_) = Batches(batch, settings), batch
+        self.model, self.start, (X, *_) = model, start, batch
+        self.batches, self.settings = Batches(batch, settings), settings
+        rate = settings.learning_rate
+        self.rate = self.safe[0] if rate is None else rate
         self.parameters = tuple(p.copy() for p in start)
         both = self.parameters, tuple(np.empty_like(p) for p in self.parameters)
         self.pairs = [(arrays, tuple(p.reshape(-1) for p in arrays)) for arrays in both]
@@ -58,7 +66,7 @@ class Descent:
         self.end = self.i + settings.max_iter
         self.losses, self.measures = [past_losses], list[Any]()
         self.status: int = Status.RUNNING
-        self.step, self.in_range = 0.0, True
+        self.step, self.norm, self.in_range = 0.0, math.inf, True
         full_batch, compiles = self.batches.full_batch, not numba.config.DISABLE_JIT
         size = sum(p.size for p, moves in zip(start, self.moves, strict=True) if moves)
         small = len(X) * size <= SMALL and full_batch and compiles and settings.variant == "tiled"
@@ -72,11 +80,44 @@ class Descent:
         loss, gradient = self.model.loss_and_gradient(batch, parameters, self.settings, True)
         return loss, tuple(np.asarray(g, batch[0].dtype).reshape(-1) for g in gradient)
 
+    @property
+    def tolerances(self) -> tuple[float, float, float]:
+        """Of the gradient, the step, and the step's length in parts of the parameters'."""
+        settings: Any = self.settings
+        return settings.gtol, settings.tol, settings.rtol
+
     def loss(self) -> float:
         """Of the present parameters on all samples."""
         call = self.batches.all, self.parameters, self.settings, False
         with np.errstate(all="ignore"):
             return self.model.loss_and_gradient(*call)[0]
+
+    def gradient_norm(self) -> float:
+        """The largest component of the gradient at the present parameters on all samples."""
+        with np.errstate(all="ignore"):
+            _, vectors = self.loss_and_vectors(self.batches.all, self.parameters)
+            return self.largest(vectors)
+
+    def largest(self, vectors: Any) -> float:
+        """The largest component of those that move."""
+        pairs = zip(vectors, self.moves, strict=True)
+        return max(float(np.abs(vector).max()) for vector, moves in pairs if moves)
+
+    def rounding(self) -> float:
+        """By how much rounding changes a component of `gradient_norm`; 0 of large data."""
+        X, y, s, rows = self.batches.all
+        if X.size > MOST_NUMBERS:
+            return 0.0
+        wide = np.float64 if X.dtype == np.float32 else np.longdouble
+        s = (s if s.size else np.ones(len(X))).astype(wide)
+        batch = X.astype(wide), y if y.dtype.kind == "i" else y.astype(wide), s, rows
+        in_numpy = replace(self.settings, variant="numpy")
+        exact = tuple(p.astype(wide) for p in self.parameters)
+        with np.errstate(all="ignore"):
+            _, vectors = self.loss_and_vectors(self.batches.all, self.parameters)
+            _, right = self.model.loss_and_gradient(batch, exact, in_numpy, True)
+            differences = [v - np.reshape(r, -1) for v, r in zip(vectors, right, strict=True)]
+            return self.largest(differences)
 
     def public(self, parameters: Arrays) -> Any:
         return self.model.unpack(parameters, self.settings.fit_bias)
@@ -109,12 +150,13 @@ class Descent:
         """At most so many iterations on one batch; their losses."""
         settings, full_batch, losses = self.settings, self.batches.full_batch, np.empty(iterations)
         epochs = np.arange(self.i, self.i + iterations) // self.batches.per_epoch
-        rates = settings.learning_rate * settings.learning_rate_decay**epochs
+        rates = self.rate * settings.learning_rate_decay**epochs
         # Of several batches, one cannot tell whether the descent converges or diverges.
-        tolerances = (settings.tol, settings.rtol) if full_batch else (math.nan, math.nan)
+        tolerances = self.tolerances if full_batch else (math.nan,) * 3
         state = self.divergence_state if full_batch else divergence_state()
         call = self.batches.at(self.i), *self.pairs, (settings.reg, *tolerances)
-        done, self.status, step = self.iterate(*call, np.outer(rates, self.moves), losses, state)
+        rates = np.outer(np.maximum(rates, SMALLEST), self.moves)
+        done, self.status, step, self.norm = self.iterate(*call, rates, losses, state)
         self.step = max(self.step if self.i % self.batches.per_epoch else 0.0, step)  # of the epoch
         self.in_range = math.isfinite(losses[done - 1] + step)
         diverged = self.status == Status.DIVERGED and full_batch and self.in_range
@@ -124,10 +166,14 @@ class Descent:
         return losses[:done]
 
     def judge_epoch(self) -> None:
-        settings, per_epoch = self.settings, self.batches.per_epoch
-        limit = max(settings.tol, settings.rtol * math.hypot(*map(np.linalg.norm, self.parameters)))
-        if self.step <= limit and self.i - self.begun >= per_epoch:
+        (gtol, tol, rtol), per_epoch = self.tolerances, self.batches.per_epoch
+        length = math.hypot(*map(np.linalg.norm, self.parameters))
+        if self.i - self.begun >= per_epoch and (self.step <= tol or self.step <= rtol * length):
             self.status = Status.CONVERGED
+        if gtol > 0:
+            self.norm = self.gradient_norm()
+            if self.norm <= gtol:
+                self.status = Status.CONVERGED
         if diverging(np.concatenate(self.losses[-per_epoch:]).mean(), self.divergence_state):
             self.status = Status.DIVERGED
 
@@ -136,20 +182,27 @@ class Descent:
         return safe_rate(self.batches, self.settings, self.model.curvature or 0.0)
 
     def cannot_diverge(self) -> bool:
-        return self.model.curvature is not None and self.settings.learning_rate <= self.safe[0]
+        return self.model.curvature is not None and self.rate <= self.safe[0]
 
     def message(self) -> str:
         """Why it ended, if it has not diverged."""
-        settings, tol, rtol = self.settings, self.settings.tol, self.settings.rtol
         if self.status == Status.STOPPED:
             return f"stopped by the callback at iteration {self.i}"
+        gtol, tol, rtol = self.tolerances
         which = "last step" if self.batches.full_batch else "longest step of an epoch"
-        step = f"the {which} had length {self.step:.3g}"
+        largest = f"the largest component of the gradient is {self.norm:.3g}"
+        length = f"the {which} had length {self.step:.3g}"
+        criteria = [
+            (gtol, self.norm <= gtol, largest, f"gtol={gtol:g}"),
+            (tol, self.step <= tol, length, f"tol={tol:g}"),
+            (rtol, True, length, f"rtol={rtol:g} · ‖parameters‖"),
+        ]
+        given = [criterion for criterion in criteria if criterion[0] > 0]
         if self.status == Status.CONVERGED:
-            limit = f"tol={tol:g}" if self.step <= tol else f"rtol={rtol:g} · ‖parameters‖"
-            return f"converged after {self.i} iterations: {step}, at most {limit}"
-        tolerance = f"the tolerance (tol={tol:g}, rtol={rtol:g})"
-        return f"not converged after {settings.max_iter} iterations: {step}, above {tolerance}"
+            _, _, what, limit = next(criterion for criterion in given if criterion[1])
+            return f"converged after {self.i} iterations: {what}, at most {limit}"
+        what = ", and ".join(f"{what}, above {limit}" for *_, what, limit in given)
+        return f"not converged after {self.settings.max_iter} iterations: {what or largest}"
 
 
 def progress_bar(settings: Settings) -> Any:
@@ -175,24 +228,47 @@ def run(
     A bias that the model has not is zeros here. After each epoch ``measure(*parameters)`` is called
     with the public parameters. Raises `DivergenceError`, and warns where it did not converge.
     """
-    settings = settings.checked(len(batch[0]))
-    validate.finite("X", batch[0])
-    descent = Descent(model, batch, start, settings, past_losses).run(measure)
-    losses, message = np.concatenate(descent.losses), descent.message()
+    settings = settings.checked()
+    validate.finite("X", batch[0], batch[3] if batch[3].size else None)
+    if settings.learning_rate is None and model.curvature is None:
+        raise ValueError(
+            "learning_rate is None, and for this loss no safe rate is known beforehand: "
+            "pass a float such as learning_rate=0.1"
+        )
+    descent = Descent(model, batch, start, settings, past_losses)
+    refuse_rate(descent.rate, settings.learning_rate is None, batch[0].dtype)
+    descent.run(measure)
+    losses = np.concatenate(descent.losses)
     if descent.status == Status.DIVERGED:
         if len(losses) == 1:  # the start itself may be beyond the dtype, whatever the rate
             model.check(batch, start, settings)
         raise divergence_error(descent, losses)
+    gtol, *_ = descent.tolerances
+    if not descent.norm <= gtol:
+        descent.norm = descent.gradient_norm()
+        if descent.status == Status.RUNNING and descent.norm <= gtol:
+            descent.status = Status.CONVERGED
+    message = descent.message()
     if descent.status == Status.RUNNING:
-        if settings.tol or settings.rtol:
-            advice = (
-                "; raise max_iter or learning_rate, standardise the features, continue from this "
-                "result with start=, or pass tol=0 for a fixed number of iterations"
-            )
-            warnings.warn(message + advice, ConvergenceWarning, stacklevel=4)  # the public caller
+        if any(tolerance > 0 for tolerance in descent.tolerances):
+            message = f"{message}; {why_not_converged(descent)}"
+            warnings.warn(message, ConvergenceWarning, stacklevel=4)  # the public caller
         message = f"max_iter reached: {message}"
-    converged, found = descent.status == Status.CONVERGED, descent.public(descent.parameters)
-    return Outcome(found, losses, len(losses), converged, message, descent.measures)
+    converged, found = bool(descent.status == Status.CONVERGED), descent.public(descent.parameters)
+    norm, measures = descent.norm, descent.measures
+    return Outcome(found, losses, len(losses), converged, message, norm, measures)
+
+
+def refuse_rate(rate: Any, safe: bool, dtype: Any) -> None:
+    """Refuse a learning rate with which X's dtype cannot calculate."""
+    with np.errstate(all="ignore"):
+        in_dtype = dtype.type(rate)
+    if not 0 < in_dtype < np.inf:
+        which = "the safe learning_rate of this data" if safe else "learning_rate"
+        raise ValueError(
+            f"{which} is {rate:g}, beyond the range of {dtype}, the dtype of X: "
+            "pass (X - np.mean(X, axis=0)) / np.std(X, axis=0) as X, which needs no such rate"
+        )
 
 
 def rate_by_halves(descent: Descent) -> float:
@@ -202,10 +278,10 @@ def rate_by_halves(descent: Descent) -> float:
     problem = descent.model, descent.batches.all, descent.start
     before = Descent(*problem, settings, np.empty(0)).loss()
     for halvings in range(1, 100):
-        trial = replace(settings, learning_rate=settings.learning_rate / 2**halvings)
-        tried = Descent(*problem, trial, np.empty(0)).run()
+        rate = descent.rate / 2**halvings
+        tried = Descent(*problem, replace(settings, learning_rate=rate), np.empty(0)).run()
         if tried.status != Status.DIVERGED and tried.loss() < before:
-            return trial.learning_rate
+            return rate
     return 0.0
 
 
@@ -221,7 +297,7 @@ def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
     else:
         safe, eigenvalue = descent.safe
         if not descent.batches.full_batch:  # an estimate
-            safe = min(safe, settings.learning_rate / 2)
+            safe = min(safe, descent.rate / 2)
         advice = (
             f"The largest that is safe on this data is {safe:.4g}: {SAFE} · 2 / ({curvature:g} · "
             f"{eigenvalue:.4g} + {settings.reg:g}), from the largest eigenvalue of XᵀX/N and reg."
@@ -231,6 +307,9 @@ def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
         what = f"the numbers leave the range of {X.dtype}"
     text = (
         f"{what} at iteration {len(losses) - 1} (losses {last}): "
-        f"learning_rate={settings.learning_rate:g} is too large. {advice}{scales_advice(X)}"
+        f"learning_rate={descent.rate:g} is too large. {advice}"
     )
+    scales = Features(descent.batches.all, settings.fit_bias).scales_advice(100)
+    if scales:
+        text += f" T{scales[1:]}; a far larger rate will do then."
     return DivergenceError(text, len(losses) - 1, losses, safe)

@@ -37,6 +37,20 @@ def apply_step(parameters, gradient, rates):
     return step, length
 
 
+@jit
+def largest_component(gradient, rates):
+    """The largest absolute value in the vectors whose rate is not 0; infinity for a nan."""
+    largest = 0.0
+    for k in range(len(gradient)):
+        if rates[k] > 0:
+            for component in gradient[k]:
+                if not abs(component) <= largest:
+                    if np.isnan(component):
+                        return np.inf
+                    largest = np.float64(abs(component))
+    return largest
+
+
 def divergence_state(first_loss: float = math.nan) -> NDArray[Any]:
     """First loss (nan: not known yet), last loss; losses in a row that rose, above 2 · first."""
     return np.array([first_loss, math.inf, 0, 0])
@@ -62,23 +76,28 @@ def descent_loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
 
     It steps the parameters, by a row of `rates` in each iteration, until `losses` is full or the
     descent has converged or diverged. `parameters`, and `gradient` to be written, are pairs: the
-    arrays, and vectors of the same memory; `limits` is (reg, tol, rtol). Gives the number of
-    iterations, the status, and the length of the last step.
+    arrays, and vectors of the same memory; `limits` is (reg, gtol, tol, rtol). Gives the number of
+    iterations, the status, the length of the last step, and the largest component of the last
+    gradient, after which there was no step if that was at most gtol.
     """
 
     def loop(batch, parameters, gradient, limits, rates, losses, state):
-        (arrays, vectors), (reg, tol, rtol), step = parameters, limits, 0.0
+        (arrays, vectors), (reg, gtol, tol, rtol), step, norm = parameters, limits, 0.0, np.inf
         for i in range(len(losses)):
             losses[i], slope = loss_and_gradient(batch, arrays, gradient, reg)
             if diverging(losses[i], state):
-                return i + 1, np.intp(Status.DIVERGED), step
+                return i + 1, np.intp(Status.DIVERGED), step, norm
+            if gtol > 0:
+                norm = largest_component(slope, rates[i])
+                if norm <= gtol:
+                    return i + 1, np.intp(Status.CONVERGED), step, norm
             squares = apply_step(vectors, slope, rates[i])
             step = math.sqrt(squares[0])
             if not step < math.inf:
-                return i + 1, np.intp(Status.DIVERGED), step
-            if step <= max(tol, rtol * math.sqrt(squares[1])):
-                return i + 1, np.intp(Status.CONVERGED), step
-        return len(losses), np.intp(Status.RUNNING), step
+                return i + 1, np.intp(Status.DIVERGED), step, norm
+            if step <= tol or step <= rtol * math.sqrt(squares[1]):
+                return i + 1, np.intp(Status.CONVERGED), step, norm
+        return len(losses), np.intp(Status.RUNNING), step, norm
 
     return loop
 
@@ -108,7 +127,8 @@ def compiled_loop(
         workspace = np.empty((0, 0), batch[0].dtype), np.empty((0, 0)), counters, counters
         wanted, serial = (np.bool_(True), np.intp(Goal.GRADIENT)), np.intp(Role.SERIAL)
         call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, workspace, serial
-        return driver(*call)[0], gradient[1]
+        loss, _, invalid, _ = driver(*call)
+        return np.nan if invalid >= 1 else loss, gradient[1]
 
     loop = descent_loop(loss_and_gradient)
     loop.__module__, loop.__qualname__ = name, "descent_loop"
@@ -118,7 +138,7 @@ def compiled_loop(
         vectors = types.UniTuple(array(real, 1), len(arrays))
         parameters = types.Tuple((arrays, vectors))
         gradient = types.Tuple((types.Tuple([array(real, p.ndim) for p in arrays]), vectors))
-        limits, numbers = types.UniTuple(types.float64, 3), array(types.float64, 1)
+        limits, numbers = types.UniTuple(types.float64, 4), array(types.float64, 1)
         return batch, parameters, gradient, limits, array(types.float64, 2), numbers, numbers
 
     return Kernel(jit(loop), signature)

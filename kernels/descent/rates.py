@@ -1,36 +1,74 @@
-"""How large a learning rate can be, and the advice to give where it was too large."""
+"""How large a learning rate can be."""
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.average import average
-from .settings import Batches, Settings
+from .settings import Batch, Batches, Settings
 
 Array = NDArray[Any]
 SAFE = 0.95  # of 2 / curvature, where descent stops converging: power iteration may lack a little
+FEW = 64  # features whose second moments are cheaper than power iteration
+BLOCK = 2**18  # numbers of X that are converted to float64 at a time
 
 
-def largest_eigenvalue(X: Array, s: Array, fit_bias: bool) -> float:
-    """Of X̃ᵀ diag(s) X̃ / Σ s by power iteration; X̃ is X with a column of ones for a bias."""
-    rng = np.random.default_rng(0)
-    v, c = np.asarray(rng.normal(size=X.shape[1]), X.dtype), float(fit_bias)
-    weight = s.sum(dtype=np.float64) if s.size else len(X)
-    size = float(np.abs(X).max()) or 1.0  # divided out, so that no square overflows
-    old, value = 0.0, math.inf
-    for _ in range(1000):
-        length = math.hypot(float(np.linalg.norm(v)), c)
-        v, c = v / X.dtype.type(length), c / length
-        u = (X @ v + X.dtype.type(c * fit_bias)) / X.dtype.type(size)
-        r = s * u if s.size else u
-        # Rayleigh's quotient: never above the eigenvalue
-        value = average(float(np.vdot(u, r)), weight, 0.0, 0.0) * size * size
-        if abs(value - old) <= 1e-6 * value:
-            break
-        old, v, c = value, r @ X, float(r.sum()) * fit_bias
-    return value
+class Moments:
+    """Second moments of X̃, which is X with a column of ones for a bias, over the samples' weights.
+
+    X̃ is divided by `unit`, a power of two about as large as its largest number, so that no square
+    leaves float64.
+    """
+
+    def __init__(self, batch: Batch, fit_bias: bool, most_rows: int | None = None) -> None:
+        self.X, _, self.s, rows = batch
+        rows = rows if rows.size else np.arange(len(self.X))
+        self.rows, self.fit_bias = rows[:: -(-len(rows) // (most_rows or len(rows)))], fit_bias
+        largest = max((float(np.abs(X).max()) for _, X in self.taken()), default=0.0)
+        self.exponent = math.frexp(max(largest, float(fit_bias)) or 1.0)[1]
+        self.weight = float(sum(s.sum() for _, s in self.blocks()))
+
+    def taken(self) -> Iterator[tuple[Array, Array]]:
+        size = max(1, BLOCK // self.X.shape[1])
+        for start in range(0, len(self.rows), size):
+            rows = self.rows[start : start + size]
+            yield rows, self.X[rows]
+
+    def blocks(self) -> Iterator[tuple[Array, Array]]:
+        """X̃ in float64 and the weights, a block of samples at a time."""
+        for rows, X in self.taken():
+            block = np.ones((len(X), X.shape[1] + self.fit_bias))
+            block[:, : X.shape[1]] = X
+            weights = self.s[rows].astype(np.float64) if self.s.size else np.ones(len(rows))
+            yield np.ldexp(block, -self.exponent, out=block), weights
+
+    def gram(self) -> Array:
+        """X̃ᵀ diag(s) X̃ / Σ s."""
+        total: Any = sum((X.T * s) @ X for X, s in self.blocks())
+        return average(total, self.weight, 0.0, 0.0)
+
+    def longest(self) -> float:
+        """The largest squared length of a row."""
+        return max(float(np.einsum("nd,nd->n", X, X).max()) for X, _ in self.blocks())
+
+    def largest_eigenvalue(self) -> float:
+        """Of `gram`: by power iteration, unless there are few features."""
+        D = self.X.shape[1] + self.fit_bias
+        if D <= FEW:
+            return float(np.linalg.eigvalsh(self.gram())[-1])
+        v, old, value = np.random.default_rng(0).normal(size=D), 0.0, math.inf
+        for _ in range(1000):
+            v /= np.linalg.norm(v)
+            product: Any = sum(X.T @ (s * (X @ v)) for X, s in self.blocks())
+            # Rayleigh's quotient: never above the eigenvalue
+            value = float(average(v @ product, self.weight, 0.0, 0.0))
+            if abs(value - old) <= 1e-5 * value:
+                break
+            old, v = value, product
+        return value
 
 
 def safe_rate(batches: Batches, settings: Settings, curvature: float) -> tuple[float, float]:
@@ -46,29 +84,29 @@ def safe_rate(batches: Batches, settings: Settings, curvature: float) -> tuple[f
     On batches of B of N samples λ_B = (N (B - 1) λ + (N - B) max_n ‖x̃_n‖²) / (B (N - 1)) takes its
     place, the expected smoothness of Gower et al., SGD: General Analysis and Improved Rates, 2019,
     proposition 3.8.
+
+    The rate is rounded down to four digits, which the number of threads of a BLAS does not change.
     """
-    X, _, s, _ = batches.all
     with np.errstate(all="ignore"):
-        eigenvalue = largest_eigenvalue(X, s, settings.fit_bias)
+        moments = Moments(batches.all, settings.fit_bias)
+        eigenvalue = moments.largest_eigenvalue()
         if not batches.full_batch:
-            rows, B = batches.rows, batches.size
-            N = len(rows)
-            squares = np.einsum("nd,nd->n", X, X, dtype=np.float64)[rows]
-            longest = float(squares.max()) + settings.fit_bias
+            N, B = len(batches.rows), batches.size
+            longest = moments.longest()
             eigenvalue = (N * (B - 1) * eigenvalue + (N - B) * longest) / (B * (N - 1))
-        bound = curvature * eigenvalue + settings.reg
-    return (SAFE * 2 / bound if bound > 0 else math.inf), eigenvalue
+        # in units of 4^exponent, unless the penalty alone counts in them
+        unit = 2 * moments.exponent
+        bound = curvature * eigenvalue + float(np.ldexp(settings.reg, -unit))
+        rate = float(np.ldexp(SAFE * 2 / bound, -unit)) if 0 < bound < math.inf else math.inf
+        if bound == math.inf:
+            rate = SAFE * 2 / settings.reg
+        largest = float(np.finfo(batches.all[0].dtype).max)
+        return min(rounded_down(rate), largest), float(np.ldexp(eigenvalue, unit))
 
 
-def scales_advice(X: Array) -> str:
-    """Advice to standardise, if the features' root mean squares differ more than a hundredfold."""
-    squares = np.einsum("nd,nd->d", X, X, dtype=np.float64)
-    size = np.sqrt(average(squares, len(X), 0.0, 0.0))
-    if not size.any() or size.max() <= 100 * size[size > 0].min():
-        return ""
-    low, high = int(np.where(size > 0, size, np.inf).argmin()), int(size.argmax())
-    return (
-        f" The features' scales differ {size[high] / size[low]:.0f}-fold (column {high}: "
-        f"{size[high]:.3g}, column {low}: {size[low]:.3g}): standardise them, "
-        "(X - X.mean(axis=0)) / X.std(axis=0), and a far larger rate will do."
-    )
+def rounded_down(rate: float) -> float:
+    """The rate, with four significant digits that are not above it."""
+    if not 0 < rate < math.inf:
+        return rate
+    digits, exponent = f"{rate:.16e}".split("e")
+    return float(f"{digits[:5]}e{exponent}")

@@ -31,7 +31,7 @@ class DivergenceError(ValueError):
 
 
 class ConvergenceWarning(UserWarning):
-    """`max_iter` iterations were not enough to meet the tolerance."""
+    """`max_iter` iterations were not enough to meet a tolerance; the message says why."""
 
     __module__ = __name__.rpartition(".")[0]
 
@@ -44,4 +44,5 @@ class Outcome(NamedTuple):
     n_iter: int
     converged: bool
     message: str
+    gradient_norm: float
     measures: list[Any]

@@ -1,5 +1,6 @@
 """The settings of a descent, as keywords and as one object, and the batches that they make."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypedDict
@@ -10,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from ..validate import not_negative, threads, whole_number
 
 Array = NDArray[Any]
-Batch = tuple[Array, Array, Array, Array]  # X, y, weights, numbers of the rows to use; () for none
+Batch = tuple[Array, Array, Array, Array]  # X, y, weights, numbers of the rows to use; () for all
+TOLERANCES = "gtol", "tol", "rtol"
+GTOL = 1e-5  # if no tolerance is given
 
 
 class Options(TypedDict, total=False):
@@ -20,10 +23,11 @@ class Options(TypedDict, total=False):
     reg: float
     sample_weight: ArrayLike | None
     batch_size: int | None
-    rng: int | np.random.Generator
+    rng: int | np.random.Generator | np.random.SeedSequence | None
     max_iter: int
-    tol: float
-    rtol: float
+    gtol: float | None
+    tol: float | None
+    rtol: float | None
     progress: bool
     variant: str
     threads: int | None
@@ -34,30 +38,33 @@ class Options(TypedDict, total=False):
 class Settings:
     """How to descend; `kernels.softmax.descend` documents each setting."""
 
-    learning_rate: float
+    learning_rate: float | None = None
     learning_rate_decay: float = 1.0
     reg: float = 0.0
     batch_size: int | None = None
-    rng: int | np.random.Generator = 0
+    rng: int | np.random.Generator | np.random.SeedSequence | None = 0
     max_iter: int = 10_000
-    tol: float = 1e-5
-    rtol: float = 0.0
+    gtol: float | None = None
+    tol: float | None = None
+    rtol: float | None = None
     callback: Callable[[int, float, Any], Any] | None = None
     progress: bool = False
     variant: str = "tiled"
     threads: int | None = None
     fit_bias: bool = True
 
-    def checked(self, n_samples: int) -> "Settings":
-        """The same, each number converted to its type; raise an error if one makes no sense."""
-        names = "learning_rate", "learning_rate_decay", "reg", "tol", "rtol"
-        numbers: Any = {name: not_negative(name, getattr(self, name)) for name in names}
-        decay, size = numbers["learning_rate_decay"], self.batch_size
-        if numbers["learning_rate"] == 0:
+    def checked(self) -> "Settings":
+        """The same, each number converted to its type; raise an error if one makes no sense.
+
+        A tolerance that is 0 or not given becomes nan, which nothing is below.
+        """
+        size, rate = self.batch_size, self.learning_rate
+        if rate is not None and not_negative("learning_rate", rate) == 0:
             raise ValueError(
                 "learning_rate is 0, with which nothing moves: "
                 "pass a float such as learning_rate=0.1"
             )
+        decay = not_negative("learning_rate_decay", self.learning_rate_decay)
         if not 0 < decay <= 1:
             raise ValueError(
                 f"learning_rate_decay is {decay}: after each epoch the rate is multiplied by it; "
@@ -68,36 +75,48 @@ class Settings:
                 f"callback is {self.callback!r}: "
                 "pass a function of (iteration, loss, params), or None"
             )
+        given = {name: getattr(self, name) for name in TOLERANCES}
+        if self.batch_size is None and all(value is None for value in given.values()):
+            given["gtol"] = GTOL
+        tolerances: Any = {
+            name: math.nan if value is None else not_negative(name, value) or math.nan
+            for name, value in given.items()
+        }
         return replace(
             self,
-            batch_size=None if size is None else whole_number("batch_size", size, 1, n_samples),
+            learning_rate=None if rate is None else float(rate),
+            learning_rate_decay=decay,
+            reg=not_negative("reg", self.reg),
+            batch_size=None if size is None else whole_number("batch_size", size, 1),
             rng=seed_from(self.rng),
             max_iter=whole_number("max_iter", self.max_iter, 1),
             threads=threads(self.threads),
-            **numbers,
+            **tolerances,
         )
 
 
 def seed_from(rng: Any) -> int:
-    """The number that decides the order of every epoch, drawn from `rng` if it is a generator."""
+    """The number that decides the order of every epoch; drawn, unless `rng` is one."""
+    if rng is None or isinstance(rng, np.random.SeedSequence):
+        rng = np.random.default_rng(rng)
     if isinstance(rng, np.random.Generator):
         return int(rng.integers(2**63))
     if isinstance(rng, bool) or not hasattr(rng, "__index__") or rng < 0:
         raise TypeError(
-            f"rng is {rng!r}: pass a whole number, not negative, to seed with, "
-            "or a numpy.random.Generator"
+            f"rng is {rng!r}: pass a whole number, not negative, to seed with, a "
+            "numpy.random.Generator or SeedSequence, or None for another seed each time"
         )
     return int(rng)
 
 
 class Batches:
-    """The batch of each iteration: all samples; or a few of them, without those of weight 0."""
+    """The batch of each iteration: all samples that have a weight, or a few of them."""
 
     def __init__(self, batch: Batch, settings: Settings) -> None:
         self.all, self.seed = batch, seed_from(settings.rng)
-        X, _, s, _ = batch
-        self.size = settings.batch_size or len(X)
-        self.rows = np.asarray(np.flatnonzero(s) if s.size else np.arange(len(X)), np.int64)
+        X, _, _, rows = batch
+        self.rows = rows if rows.size else np.arange(len(X))
+        self.size = min(settings.batch_size or len(X), len(self.rows))
         self.per_epoch = -(-len(self.rows) // self.size)
         self.full_batch = self.per_epoch == 1
         self.epoch, self.order = -1, self.rows

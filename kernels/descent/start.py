@@ -46,7 +46,7 @@ def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1,
     if "H" in missing - set(sizes):
         sizes["H"] = validate.whole_number("hidden", hidden, 1)
     if "K" in missing - set(sizes):
-        sizes["K"] = classes(y, X)
+        sizes["K"] = classes(y, len(X))
     parameters, rng, std = (
         list(given),
         np.random.default_rng(seed),
@@ -59,13 +59,22 @@ def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1,
     return tuple(parameters)
 
 
-def classes(y: Any, X: Any) -> int:
+def classes(y: Any, N: int) -> int:
     """One more than the highest label; whatever else is no label, the check of labels refuses."""
-    y = validate.one_per_sample("y", y, X)
     highest = y.max()
-    if np.isfinite(highest) and highest >= len(X):
+    if np.isfinite(highest) and highest >= N:
         raise ValueError(
-            f"the highest label in y is {highest}, with {len(X)} samples: renumber the classes "
-            "0..K-1, or start from weights with a column for each class"
+            f"the highest label in y is {highest}, with {N} samples: pass np.unique(y, "
+            "return_inverse=True)[1], which numbers the classes, or start from weights with a "
+            "column for each class"
         )
     return int(highest) + 1 if highest > 0 and np.isfinite(highest) else 1
+
+
+def refuse_single_class(y: Any) -> None:
+    """Raise an error if all samples have the same label."""
+    if (y == y[0]).all():
+        raise ValueError(
+            f"y holds a single class, {y[0]:g}, of which nothing can be learned: pass samples of "
+            "two classes at least, or weights to start from"
+        )

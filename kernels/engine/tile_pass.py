@@ -25,6 +25,8 @@ MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that pay for a partial gradient of their 
 WIDE_D, WIDE_K = 256, 24  # features; classes or hidden units
 SQUARE = 16  # a matrix is transposed in squares whose rows and columns both stay in the L1 cache
 PARTIAL_BYTES = 2**23  # of all partial gradients together
+SMALLEST_WEIGHT = 2.0**-60  # of float32 and float64 alike, with weights that sum to 2^80 at most
+DOUBT = 2.0**-60  # far less than 1 in all, for any number of samples
 SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use
 
 # ---- shapes ----
@@ -125,11 +127,13 @@ def gather_rows(X, rows, start, n, copy):
 
 
 @device_function
-def negative(numbers):
-    """How many of them are less than 0."""
-    count = 0
-    for i in range(len(numbers)):
-        count += numbers[i] < 0
+def doubtful(weights):
+    """How many weights are negative; one so small that products may underflow counts a little."""
+    count = 0.0
+    for i in range(len(weights)):
+        count += weights[i] < 0
+        if weights[i] != 0 and weights[i] < SMALLEST_WEIGHT:
+            count += DOUBT
     return count
 
 
@@ -228,7 +232,7 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
         while chunk * chunk_rows < N:
             partial = partials[chunk]
             partial[:] = 0
-            loss, weights, invalid = 0.0, 0.0, 0
+            loss, weights, invalid = 0.0, 0.0, 0.0
             stop = min(N, (chunk + 1) * chunk_rows)
             for start in range(chunk * chunk_rows, stop, tile):
                 n = min(tile, stop - start)
@@ -246,7 +250,7 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                         gather(weight, rows, start, n, some_weights)
                         s = some_weights[:n]
                 if weight.size > 0:
-                    invalid += negative(s)
+                    invalid += doubtful(s)
                 weights += total(s, n)
                 # Numba frees an array after its last mention: addresses are taken as late as here
                 w, scores, g = (

@@ -1,0 +1,188 @@
+"""Array-like arguments as NumPy arrays of real numbers, or an error that says how to convert them.
+
+The advice in an error is an expression that works on what was passed, whatever its type.
+"""
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Remedy = Callable[[str, Array], str]  # an expression for an array, and the array, to advice
+KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}
+ACCEPTED = "accepted are float64, float32, float16, integers and bools"
+EXPRESSIONS = {"validation X": "validation[0]", "validation y": "validation[1]"}
+
+
+def real_array(name: str, value: Any, remedy: Remedy | None = None) -> Array:
+    """Anything array-like that holds real numbers, as an array; missing values become nan.
+
+    `remedy` gives the advice for strings, if they can be something other than numbers.
+    """
+    if type(value) is not np.ndarray:
+        refuse_other_containers(name, value)
+    try:
+        array = np.asarray(value)
+    except MemoryError:
+        raise
+    except Exception as error:  # of a ragged list, or whatever somebody else's __array__ raises
+        raise ValueError(unreadable(name, value, error)) from error
+    kind, dtype = array.dtype.kind, array.dtype
+    if kind in "iub" or (kind == "f" and dtype.itemsize in (4, 8)):
+        return array
+    if kind == "f" and dtype.itemsize == 2:
+        return array.astype(np.float32)
+    if kind == "O" and not any(map(is_other, types := set(map(type, array.flat)))):
+        return numbers_of_objects(name, array, types)
+    raise TypeError(no_numbers(name, value, array, remedy))
+
+
+def as_array(name: str, value: Any) -> str:
+    """An expression for an argument as an array."""
+    name = EXPRESSIONS.get(name, name)
+    return name if type(value) is np.ndarray else f"np.asarray({name})"
+
+
+def describe(value: Any) -> str:
+    """What a message says of a value: itself where it is short, else its type."""
+    value = value.item() if isinstance(value, np.generic) else value
+    kind = type(value)
+    if kind.__module__ == "builtins" or isinstance(value, numbers.Number):
+        text = repr(value)
+        if len(text) < 40:
+            return f"{text} ({kind.__name__})"
+    return f"a {kind.__module__}.{kind.__name__}"
+
+
+def place_of(place: Any) -> str:
+    """Where in an array a value stands."""
+    place = tuple(map(int, place))
+    if len(place) == 2:
+        return "row {}, column {}".format(*place)
+    return f"position {place[0] if len(place) == 1 else place}"
+
+
+# ---- containers that are refused ----
+
+
+def refuse_other_containers(name: str, value: Any) -> None:
+    """Refuse what NumPy would convert at a loss: of a mask, or of memory."""
+    expression = EXPRESSIONS.get(name, name)
+    if value is None:
+        raise TypeError(f"{name} is None: pass an array of numbers")
+    if hasattr(value, "filled"):  # importing numpy.ma to ask takes 30 ms
+        fill = f"pass {expression}.filled({expression}.mean())"
+        if np.ndim(value) == 1:
+            fill = f"pass {expression}.filled({expression}.compressed()[0])"
+        raise TypeError(
+            f"{name} is a masked array, whose mask would be lost: {fill}, and leave incomplete "
+            f"samples out with sample_weight, 0 for each"
+        )
+    if hasattr(value, "tocsr"):
+        what = describe(value)
+        raise TypeError(f"{name} is {what}, a sparse matrix: pass {expression}.toarray()")
+    graph = getattr(value, "__dask_graph__", None)
+    lazy = "compute" if callable(graph) and graph() is not None else ""
+    if type(value).__name__ == "LazyFrame":
+        lazy = "collect"
+    if lazy:
+        raise TypeError(
+            f"{name} is {describe(value)}, which is not computed yet and would be pulled into "
+            f"memory as a whole: pass {expression}.{lazy}() if it fits, or give the `sums` of one "
+            "block after another to `average`"
+        )
+
+
+def unreadable(name: str, value: Any, error: Exception) -> str:
+    """The message for what NumPy cannot convert."""
+    expression = EXPRESSIONS.get(name, name)
+    reason, remedy = f"{type(error).__name__}: {error}", "pass a NumPy array"
+    if hasattr(value, "detach"):  # a tensor that requires a gradient, or on another device
+        as_float = ".float()" if "bfloat16" in str(getattr(value, "dtype", "")) else ""
+        remedy = f"pass {expression}.detach().cpu(){as_float}.numpy()"
+    elif isinstance(value, (list, tuple)):
+        remedy, lengths = (
+            "pass rows of equal length",
+            [np.shape(row)[:1] for row in map(row_of, value)],
+        )
+        other = next((n for n, length in enumerate(lengths) if length != lengths[0]), None)
+        if other is not None:
+            counts = [f"{length[0]} values" if length else "one number" for length in lengths]
+            reason = f"row {other} has {counts[other]} and row 0 has {counts[0]}"
+    return f"{name} cannot be read as an array of numbers ({reason}): {remedy}"
+
+
+def row_of(row: Any) -> Any:
+    """Something as long as a row of a list."""
+    return range(len(row)) if hasattr(row, "__len__") else 0
+
+
+# ---- values that are refused ----
+
+
+def is_missing(kind: type) -> bool:
+    """Whether values of this type stand for a gap."""
+    return kind is type(None) or kind.__name__ in ("NAType", "NaTType")
+
+
+def is_other(kind: type) -> bool:
+    """Whether values of this type are neither real numbers nor missing."""
+    return not (issubclass(kind, (numbers.Real, np.bool_)) or is_missing(kind))
+
+
+def numbers_of_objects(name: str, array: Array, types: set[type]) -> Array:
+    """Python's numbers as float64."""
+    if any(map(is_missing, types)):
+        array = array.copy()
+        array[np.reshape([is_missing(type(item)) for item in array.flat], array.shape)] = np.nan
+    try:
+        return array.astype(np.float64)
+    except OverflowError:
+        largest = max(array.flat, key=abs)
+        place = next(p for p, item in np.ndenumerate(array) if item is largest)
+        raise ValueError(
+            f"{name} holds an integer at {place_of(place)} that is too large for float64: "
+            f"scale {name}"
+        ) from None
+
+
+def no_numbers(name: str, value: Any, array: Array, remedy: Remedy | None) -> str:
+    """The message for an array whose dtype is none of those accepted."""
+    kind, dtype, this = array.dtype.kind, array.dtype, as_array(name, value)
+    what = f"holds {KINDS.get(kind, 'no numbers')} (dtype {dtype})"
+    advice = f"pass {this}.astype(float)"
+    if array.ndim == 0 and kind == "O":
+        return f"{name} is {describe(value)}: pass an array of numbers"
+    if kind == "c":
+        what = f"is complex ({dtype})"
+        advice = f"pass {this}.real if the imaginary part means nothing"
+    elif kind == "f":
+        what, advice = f"has dtype {dtype}", f"pass {this}.astype(np.float64)"
+    elif dtype.names is not None:
+        what = f"is a structured array with the fields {', '.join(dtype.names)}"
+        advice = f"pass np.column_stack([{this}[name] for name in {this}.dtype.names])"
+        if array.ndim < 2 and (remedy or name in ("y", "validation y", "sample_weight")):
+            advice = f"pass {this}[{dtype.names[0]!r}], or another field"
+    elif kind == "V" and converts(array):  # bfloat16 and the like, from outside NumPy
+        what, advice = f"has dtype {dtype}", f"pass {this}.astype(np.float32)"
+    elif kind in "OUS" and not converts(array):
+        place, item = next((p, x) for p, x in np.ndenumerate(array) if not converts(x))
+        what = f"holds {describe(item)} at {place_of(place)}" if place else f"is {describe(item)}"
+        advice = f"encode {name} as numbers"
+        if remedy and kind in "OUS" and isinstance(item, (str, bytes)):
+            advice = remedy(this, array)
+        elif array.ndim == 2:
+            advice += ", for example one column for each category by pandas.get_dummies"
+    return f"{name} {what}: {ACCEPTED}; {advice}"
+
+
+def converts(value: Any) -> bool:
+    """Whether NumPy makes float64 of it."""
+    try:
+        np.asarray(value).astype(np.float64)
+    except (TypeError, ValueError):
+        return False
+    return True
