@@ -15,9 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import reports
-from cases import DTYPES, SHAPES, random_batch
-from oracle import loss_and_gradient
 
 from bench import __main__ as command_line
 from bench import bare_numpy, bench_kernels, problems
@@ -26,6 +23,9 @@ from bench.measure.plan import BASELINE, CONTROL, VISITS, Case, Plan
 from bench.peers import PEERS
 from bench.report.results import load
 from kernels import softmax
+from tests.helpers import reports
+from tests.helpers.cases import DTYPES, SHAPES, random_batch
+from tests.helpers.oracle import loss_and_gradient
 
 ROOT = Path(__file__).parent.parent
 SMALL = [

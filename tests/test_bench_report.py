@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
-import reports
 
 from bench.measure.plan import BASELINE, CONTROL, UsageError
 from bench.report import claims, compare, page, readme
 from bench.report.intervals import trimmed
 from bench.report.results import SUBJECT, Results, document, load
+from tests.helpers import reports
 
 ROOT = Path(__file__).parent.parent
 

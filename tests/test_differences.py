@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, VARIANTS, random_batch, without_bias
+
+from tests.helpers.cases import PROBLEMS, VARIANTS, random_batch, without_bias
 
 
 def differences(loss, parameters, i):

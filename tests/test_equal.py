@@ -4,38 +4,19 @@ import inspect
 
 import numpy as np
 import pytest
-from cases import DTYPES, LAYOUTS, PROBLEMS, SHAPES, VARIANTS, as_memmap, random_batch, without_bias
 from numba.core import config
-from oracle import loss_and_gradient
 
-
-def assert_within(bounded, got, what):
-    error = np.abs(got - bounded.value)
-    assert np.shape(got) == np.shape(bounded.value), what
-    assert (error <= bounded.bound).all(), (
-        f"{what}: error {error.max()} is {np.max(error / bounded.bound):.3g} times its bound"
-    )
-
-
-def assert_equal_to_oracle(problem, variant, *batch, reg=0.0, sample_weight=None):
-    module = PROBLEMS[problem]
-    settings = {"reg": reg, "sample_weight": sample_weight, "variant": variant}
-    expected_loss, expected = loss_and_gradient(
-        problem, *batch, reg=reg, sample_weight=sample_weight
-    )
-    loss, gradient = module.loss_and_gradient(*batch, **settings)
-    assert isinstance(gradient, module.Gradient)
-    assert isinstance(loss, float)
-    assert_within(expected_loss, loss, "loss")
-    given = [part for part in gradient if part is not None]
-    assert len(given) == len(expected) == sum(p is not None for p in batch[2:])
-    for bounded, part, name in zip(expected, given, gradient._fields, strict=False):
-        assert_within(bounded, part, f"d{name}")
-        assert isinstance(part, float) or part.dtype == np.asarray(batch[0]).dtype
-    # alone they are the same numbers
-    assert module.loss(*batch, **settings) == loss
-    for one, both in zip(module.gradient(*batch, **settings), gradient, strict=True):
-        assert one is both is None or np.array_equal(one, both)
+from tests.helpers.cases import (
+    DTYPES,
+    LAYOUTS,
+    PROBLEMS,
+    SHAPES,
+    VARIANTS,
+    as_memmap,
+    random_batch,
+    without_bias,
+)
+from tests.helpers.comparison import assert_equal_to_oracle
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, VARIANTS
-from oracle import loss_and_gradient
+
+from tests.helpers.cases import DTYPES, PROBLEMS, VARIANTS
+from tests.helpers.oracle import loss_and_gradient
 
 SIZES = [1e3, 1e9, 1e20]
 softmax, logistic, linear, two_layer = PROBLEMS.values()

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, random_batch
-from oracle import loss_and_gradient
+
+from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.oracle import loss_and_gradient
 
 SHAPE = (60, 5, 4, 7)
 

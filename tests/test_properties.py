@@ -2,22 +2,13 @@
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, VARIANTS, random_batch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from oracle import loss_and_gradient
-from test_equal import assert_equal_to_oracle
 
-shapes = st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(2, 6), st.integers(1, 7))
-seeds = st.integers(0, 2**32 - 1)
-examples = settings(max_examples=25, deadline=None)
-
-
-def assert_same(problem, one, other, batch, **weights):
-    """Two ways to the same gradient differ by at most the sum of both rounding bounds."""
-    bounds = loss_and_gradient(problem, *batch, **weights)[1]
-    for a, b, bounded in zip(one, other, bounds, strict=True):
-        assert (np.abs(a - b) <= 2 * bounded.bound).all()
+from tests.helpers.cases import PROBLEMS, VARIANTS, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle, assert_same
+from tests.helpers.oracle import loss_and_gradient
+from tests.helpers.strategies import examples, seeds, shapes
 
 
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)

@@ -5,22 +5,14 @@ import re
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, VARIANTS, random_batch
-from oracle import loss_and_gradient
 
 from kernels import validate
+from tests.helpers.cases import PROBLEMS, VARIANTS, random_batch
+from tests.helpers.forms import Sparse
+from tests.helpers.oracle import loss_and_gradient
 
 N, D, K, H = SHAPE = (6, 3, 4, 5)
 CLASSIFIERS = ["softmax", "two_layer"]
-
-
-class Sparse:
-    """What SciPy's sparse matrices have in common."""
-
-    shape = (N, D)
-
-    def tocsr(self):
-        return self
 
 
 def put(array, place, value):
@@ -93,7 +85,7 @@ REFUSED = {
         TypeError,
         r"X has dtype float16.*X.astype\(np.float32\)",
     ),
-    "X_sparse": ("all", {"X": lambda X: Sparse()}, TypeError, r"X is .*sparse.*X.toarray\(\)"),
+    "X_sparse": ("all", {"X": lambda X: Sparse(X)}, TypeError, r"X is .*sparse.*X.toarray\(\)"),
     "X_masked": (
         "all",
         {"X": lambda X: np.ma.masked_array(X, X > 0)},

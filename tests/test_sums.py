@@ -9,29 +9,25 @@ to the parameters' dtype, is that of the quotient. So `average` is held to the o
 and it differs from `loss_and_gradient`, which is held to it too, by at most twice that.
 """
 
-import ast
 import math
 import pickle
 import typing
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, SHAPES, VARIANTS, random_batch, without_bias
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from oracle import loss_and_gradient
-from test_equal import assert_within
 
 import kernels
 from kernels import Sums
+from tests.helpers.cases import DTYPES, PROBLEMS, SHAPES, VARIANTS, random_batch, without_bias
+from tests.helpers.comparison import assert_averages, assert_same, bits
+from tests.helpers.oracle import loss_and_gradient
+from tests.helpers.strategies import examples, seeds, shapes
 
 nan, inf = math.nan, math.inf
 SHARED = (40_003, 3, 4, 5)  # blocks of it are work for several threads
-shapes = st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(2, 6), st.integers(1, 7))
-seeds = st.integers(0, 2**32 - 1)
-examples = settings(max_examples=25, deadline=None)
 
 
 def case_of(problem, seed=0, shape=(60, 3, 4, 5), dtype=np.float64, bias=True):
@@ -45,33 +41,6 @@ def sums_of(problem, batch, cuts, s=None, **options):
     for a, b in zip([0, *cuts], [*cuts, len(X)], strict=True):
         weights = None if s is None else s[a:b]
         yield PROBLEMS[problem].sums(X[a:b], y[a:b], *parameters, sample_weight=weights, **options)
-
-
-def bits(answer):
-    """Of a loss with a gradient, or of sums."""
-    loss, *weight, gradient = answer
-    return [np.asarray(part).tobytes() for part in (loss, *weight, *gradient) if part is not None]
-
-
-def assert_averages(problem, batch, answer, reg=0.0, s=None, twice=1):
-    expected_loss, expected = loss_and_gradient(problem, *batch, reg=reg, sample_weight=s)
-    loss, gradient = answer
-    assert isinstance(loss, float)
-    assert type(gradient) is PROBLEMS[problem].Gradient
-    assert_within(expected_loss._replace(bound=twice * expected_loss.bound), loss, "loss")
-    assert [part is None for part in gradient] == [p is None for p in batch[2:]]
-    parts = [part for part in gradient if part is not None]
-    for bounded, part in zip(expected, parts, strict=True):
-        assert_within(bounded._replace(bound=twice * bounded.bound), part, "gradient")
-
-
-def assert_same(problem, batch, one, other, **weights):
-    """Two answers differ by at most the sum of both bounds."""
-    expected_loss, expected = loss_and_gradient(problem, *batch, **weights)
-    assert abs(one[0] - other[0]) <= 2 * expected_loss.bound
-    parts = [(a, b) for a, b in zip(one[1], other[1], strict=True) if a is not None]
-    for (a, b), bounded in zip(parts, expected, strict=True):
-        assert (np.abs(a - b) <= 2 * bounded.bound).all()
 
 
 # ---- blocks are the whole ----
@@ -101,7 +70,8 @@ def test_blocks_of_any_cut(problem, variant, shape, seed, reg, dtype, weighted, 
     assert_averages(problem, batch, answer, reg, s)
     options = {"reg": reg, "sample_weight": s}
     whole = PROBLEMS[problem].loss_and_gradient(*batch, **options, variant=variant)
-    assert_same(problem, batch, answer, whole, **options)
+    assert abs(answer[0] - whole[0]) <= 2 * loss_and_gradient(problem, *batch, **options)[0].bound
+    assert_same(problem, answer[1], whole[1], batch, **options)
 
 
 @pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
@@ -162,7 +132,7 @@ def test_what_sums_are(problem, variant, dtype, bias, weighted):
             assert type(summed) is float
     means = [None if g is None else g / total for g in part.gradient]
     assert_averages(
-        problem, batch, (part.loss / total, module.Gradient(*means)), s=s, twice=1 + 1e-6
+        problem, batch, (part.loss / total, module.Gradient(*means)), s=s, slack=1 + 1e-6
     )
     answer = module.average(part, *batch[2:])
     assert_averages(problem, batch, answer, s=s)
@@ -628,100 +598,3 @@ def test_update_is_a_step_against_the_gradient_exactly(problem, variant, dtype, 
                 want = np.asarray(old, dtype) - real(rate) * np.asarray(g, dtype)
                 assert np.array_equal(new, want)
                 assert type(new) is float if np.ndim(old) == 0 else new.dtype == dtype
-
-
-# ---- one division ----
-
-WEIGHTS = {"weight", "weights", "total_weight", "sample_weight", "s", "n_samples", "N", "total"}
-SAMPLES = {"X", "y", "s", "rows", "weights", "sample_weight", "losses"}
-PACKAGE = Path(kernels.__file__).parent
-
-
-def is_weight(node):
-    """Whether an expression is the weight of samples, or a product of it with something else."""
-    if isinstance(node, ast.Name):
-        return node.id in WEIGHTS
-    if isinstance(node, ast.Attribute):
-        return node.attr in WEIGHTS - {"s", "N"}
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return is_weight(node.left) or is_weight(node.right)
-    if isinstance(node, ast.Subscript):  # X.shape[0], sums[1]
-        shape = node.value
-        first = isinstance(node.slice, ast.Constant) and node.slice.value == 0
-        of_samples = isinstance(shape, ast.Attribute) and shape.attr == "shape"
-        return first and of_samples and is_samples(shape.value)
-    if isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name == "len":
-            return is_samples(node.args[0])
-        if name == "sum":
-            return is_samples(node.func.value if isinstance(node.func, ast.Attribute) else node)
-        if name in ("float", "float32", "float64", "asarray"):
-            return any(map(is_weight, node.args))
-    return False
-
-
-def is_samples(node):
-    return isinstance(node, ast.Name) and node.id in SAMPLES
-
-
-def divisions_by_a_weight(source):
-    """Every division whose divisor is the weight of samples, as text."""
-    for node in ast.walk(ast.parse(source)):
-        divisor = None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            divisor = node.right
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
-            divisor = node.value
-        elif isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name in ("divide", "true_divide") and len(node.args) > 1:
-                divisor = node.args[1]
-            elif (name == "average" and isinstance(node.func, ast.Attribute)) or name == "mean":
-                # np.average(losses), r.mean(axis=0): the division that one does not see
-                of = node.func.value if isinstance(node.func, ast.Attribute) else node.args[0]
-                of = node.args[0] if isinstance(of, ast.Name) and of.id == "np" else of
-                divisor = ast.Name("N") if is_samples(of) else None
-        if divisor is not None and is_weight(divisor):
-            yield ast.unparse(node)
-
-
-def test_the_rule_that_finds_divisions():
-    found = [
-        "dW / N",
-        "dW /= weight",
-        "loss / float(total)",
-        "g / len(X)",
-        "g / X.shape[0]",
-        "g / s.sum()",
-        "g / sample_weight.sum(dtype=float)",
-        "g * (1 / N)",
-        "g / (2 * N)",
-        "np.divide(dW, N)",
-        "losses.mean()",
-        "np.mean(losses)",
-        "np.average(losses)",
-        "dW / sums.weight",
-    ]
-    for source in found:
-        assert list(divisions_by_a_weight(source)), source
-    for source in ("p / Z", "x / (N - 1)", "N // 2", "N / 2", "average(a, N, 0.0, 0.0)", "s / Z"):
-        assert not list(divisions_by_a_weight(source)), source
-
-
-def test_the_only_division_by_the_weight_of_samples():
-    """ "Why is a gradient divided by the batch size?" has one place in the code that answers it.
-
-    Looked for is `/`, `/=`, `np.divide`, and a mean of what there is one of for each sample. A
-    divisor counts if it is a name that a weight of samples has here (`weight`, `N`, `total`, ...),
-    the length or the sum of an array of one value for each sample (`len(X)`, `s.sum()`,
-    `X.shape[0]`), any of these converted (`float(weight)`), or a product with one of them
-    (`2 * N`). A difference such as `N - 1` does not: the bound on the learning rate of batches has
-    one, in a ratio of numbers of samples. Nor does `//`, which splits work into chunks.
-    """
-    hits = [
-        (path.relative_to(PACKAGE).as_posix(), division)
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for division in divisions_by_a_weight(path.read_text(encoding="utf-8"))
-    ]
-    assert hits == [("engine/average.py", "total / weight")]

@@ -14,12 +14,14 @@ import tempfile
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, random_batch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numba.core import config
-from oracle import loss_and_gradient
-from test_equal import assert_within
+
+from tests.helpers.cases import PROBLEMS, random_batch, read_only
+from tests.helpers.comparison import assert_within
+from tests.helpers.forms import Sparse, Subclass, every_other
+from tests.helpers.oracle import loss_and_gradient
 
 # ---- forms that must be answered: f(values) -> what is passed, and the numbers that it holds ----
 
@@ -54,22 +56,8 @@ def unaligned(a):
     return view
 
 
-def every_other(a):
-    """Between the elements stand NaNs, or numbers that are no labels."""
-    larger = np.full([2 * n for n in a.shape], np.nan if a.dtype.kind == "f" else 99, a.dtype)
-    view = larger[tuple(slice(None, None, 2) for _ in a.shape)]
-    view[...] = a
-    return view
-
-
 def backwards(a):
     return np.ascontiguousarray(np.flip(a))[tuple(slice(None, None, -1) for _ in a.shape)]
-
-
-def read_only(a):
-    a = a.copy()
-    a.flags.writeable = False
-    return a
 
 
 def memory_map(a):
@@ -77,10 +65,6 @@ def memory_map(a):
         file.write(a.tobytes())
         file.flush()
         return np.memmap(file, a.dtype, "r", shape=a.shape)
-
-
-class Subclass(np.ndarray):
-    pass
 
 
 class Wrapped:
@@ -156,14 +140,6 @@ def planted(value):
         return a
 
     return form
-
-
-class Sparse:
-    def __init__(self, a):
-        self.shape = a.shape
-
-    def tocsr(self):
-        return self
 
 
 class Raises:

@@ -4,11 +4,10 @@ import platform
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, VARIANTS, random_batch, spread, without_bias
-from oracle import loss_and_gradient
-from test_equal import assert_equal_to_oracle
-from test_properties import assert_same
-from test_trust_processes import bits
+
+from tests.helpers.cases import DTYPES, PROBLEMS, VARIANTS, random_batch, spread, without_bias
+from tests.helpers.comparison import assert_equal_to_oracle, assert_same, bits
+from tests.helpers.oracle import loss_and_gradient
 
 SHAPE = (40_003, 7, 5, 6)  # enough for several threads, chunks and tiles
 

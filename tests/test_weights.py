@@ -5,11 +5,11 @@ import math
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, VARIANTS, random_batch
-from oracle import loss_and_gradient
-from test_equal import assert_within
 
 from kernels import linear, logistic
+from tests.helpers.cases import DTYPES, PROBLEMS, VARIANTS, random_batch
+from tests.helpers.comparison import assert_within
+from tests.helpers.oracle import loss_and_gradient
 
 # Powers of two, so that scaling is exact; the ends are the smallest and the largest of float64.
 EXPONENTS = [-1074, -1022, -600, -200, -149, -126, -60, -31, 60, 81, 100, 127, 200, 600, 1016]
@@ -100,17 +100,3 @@ def test_a_total_that_leaves_float64(problem, variant):
         assert a == pytest.approx(b, rel=1e-12, abs=1e-12)
     with pytest.raises(FloatingPointError, match="divide the weights of all blocks by one number"):
         module.sums(X, y, *parameters, sample_weight=s, variant=variant)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_descent_with_weights_at_any_scale(problem, dtype):
-    module, rng = PROBLEMS[problem], np.random.default_rng(5)
-    X, y, *_ = random_batch(problem, rng, (30, 3, 4, 5), dtype)
-    s = rng.integers(1, 9, 30).astype(float)
-    fits = [
-        module.descend(X, y, learning_rate=0.01, max_iter=5, tol=0, sample_weight=weights)
-        for weights in (s, np.ldexp(s, -300), np.ldexp(s, 900))
-    ]
-    for fit in fits[1:]:
-        assert np.array_equal(fits[0].losses, fit.losses)

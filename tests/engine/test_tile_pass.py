@@ -6,19 +6,18 @@ NUMBA_BOUNDSCHECK does not see; the processor does.
 
 import ctypes
 import mmap
-import os
 import signal
-import subprocess
 import sys
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, SHAPES, random_batch
-from test_equal import assert_equal_to_oracle
 
 from kernels import variants
 from kernels.engine import pool
 from kernels.engine.reduce import Goal
+from tests.helpers.cases import DTYPES, PROBLEMS, SHAPES, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle
+from tests.helpers.interpreter import run_program
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="mprotect by way of ctypes")
 MORE_SHAPES = [
@@ -137,15 +136,9 @@ def assert_equal_for_some_rows(problem, at_end, rng, X, y, *parameters):
 
 
 def run(program, **environment):
-    header = "import sys; sys.path.insert(0, 'tests')\nfrom test_trust_bounds import *\n"
-    environment = {**os.environ, **environment}
-    return subprocess.run(
-        [sys.executable, "-c", header + program],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    """A program that uses what is defined above, in a new interpreter."""
+    header = "from tests.engine.test_tile_pass import *\n"
+    return run_program(header + program, **environment)
 
 
 @linux

@@ -16,9 +16,9 @@ from numba import types
 from kernels.engine import pool
 from kernels.engine.cache import entry_point
 from kernels.engine.pool import DONE, NEXT, POOL, Job, Role, atomic_fetch_add, spin_until_done
+from tests.helpers.interpreter import HANGS
 
 ROWS = 500  # of a chunk
-HANGS = 60  # seconds after which something is taken to hang: never a measurement
 
 
 @numba.njit(nogil=True, error_model="numpy")
@@ -77,16 +77,6 @@ def test_same_bits_for_any_number_of_threads(kernel, X):
         for threads in (2, 3, 4, 16, 10**20, None):
             for _ in range(20):
                 assert run(of, x, threads) == (loss, weight, invalid)
-
-
-@pytest.fixture
-def woken(monkeypatch):
-    """How many helpers each call woke."""
-    numbers, wake = [], POOL.wake
-    monkeypatch.setattr(
-        POOL, "wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job)
-    )
-    return numbers
 
 
 def test_who_is_woken(kernel, X, woken, monkeypatch):

@@ -1,13 +1,17 @@
-"""Sizes at which a 32-bit index, a count of bytes or a buffer would break."""
+"""Sizes at which a 32-bit index, a count of bytes or a buffer would overflow; memory."""
 
 import mmap
 import os
+import sys
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, random_batch
-from oracle import loss_and_gradient
-from test_equal import assert_equal_to_oracle, assert_within
+
+from kernels import softmax
+from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle, assert_within
+from tests.helpers.interpreter import run_program
+from tests.helpers.oracle import loss_and_gradient
 
 BEYOND = 2**31  # elements, which no int32 counts
 
@@ -95,3 +99,67 @@ def test_one_sample_of_many_features_and_classes():
     np.testing.assert_allclose(db, r, atol=typical)
     for d in (0, 1, 54_321, D - 1):
         np.testing.assert_allclose(dW[d], X[0, d] * r, atol=typical * abs(X[0, d]) + 1e-7)
+
+
+def test_large_weights_while_other_threads_allocate():
+    """The kernel allocates their transpose, which must live as long as its address is in use."""
+    rng = np.random.default_rng(3)
+    X, y, W = (
+        rng.normal(size=(400, 1000)),
+        rng.integers(0, 100, 400),
+        rng.normal(size=(1000, 100)) / 30,
+    )
+    want = softmax.gradient(X, y, W, variant="numpy").W
+    for _ in range(20):
+        np.testing.assert_allclose(
+            softmax.gradient(X, y, W, threads=2).W,
+            want,
+            rtol=0,
+            atol=1e-13 * np.abs(want).max() * 100,
+        )
+
+
+MEMORY = """
+import numpy as np
+from kernels import softmax
+from kernels.engine.pool import POOL, spin_for_next_call
+N, D, K = {shape}
+X, y = np.ones((N, {step} * D))[:, ::{step}], np.zeros(N, np.int64)
+W, b = np.zeros((D, K)), np.zeros(K)
+
+def high_water():
+    lines = open("/proc/self/status")
+    return int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+
+# compile or load first
+softmax.gradient(np.ones((20_000, 10)), np.zeros(20_000, np.int64), np.zeros((10, 9)), np.zeros(9))
+spin_for_next_call(POOL.call_epoch, -1)
+open("/proc/self/clear_refs", "w").write("5")  # sets the mark to what is in use
+before = high_water()
+softmax.gradient(X, y, W, b)
+print(high_water() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@pytest.mark.parametrize(
+    ("shape", "step"),
+    [
+        ((1_000_000, 10, 3), 1),
+        ((20_000, 1000, 100), 1),
+        ((500, 100_000, 1), 1),
+        ((500, 100_000, 1), 2),
+        ((3000, 1, 100_000), 1),
+    ],
+)
+def test_memory_does_not_grow_with_n(shape, step):
+    """At most 16 MiB beyond inputs and outputs, whatever N: the scores exist a tile at a time.
+
+    What W's size asks for is a copy of it for each of two threads, a sum, and the tile's scores,
+    its features or the rows rounded up to 16.
+    """
+    _, D, K = shape
+    of_weights = 8 * K * max(16, D)
+    done = run_program(MEMORY.format(shape=shape, step=step))
+    assert done.returncode == 0, done.stderr
+    assert int(done.stdout) * 1024 <= max(2**24, 5 * of_weights)

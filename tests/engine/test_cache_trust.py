@@ -1,184 +1,16 @@
-"""Compiled code on disk: found again, never stale, never in the way, never somebody else's.
-
-Each test runs new processes, with a copy of the package, or with a package of one kernel and the
-same `engine/cache.py` and `engine/jit.py`.
-"""
+"""Who may write the compiled code that is loaded, and what happens where it cannot be kept."""
 
 import contextlib
 import os
 import pickle
-import shutil
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
 
-import kernels
 from kernels.engine import cache as engine_cache
-
-PROGRAM = """
-import numpy as np
-from kernels import softmax
-dW, db = softmax.gradient([[1.0, 2.0]], [0], np.zeros((2, 2)), np.zeros(2), variant="loop")
-print(dW.ravel().tolist(), sum(softmax.sums_loop.stats.cache_hits.values()))
-"""
-RIGHT = "[-0.5, 0.5, -1.0, 1.0]"
-CACHED = "softmax.sums_loop.*.nbc"
-
-
-@pytest.fixture
-def install(tmp_path):
-    copy = tmp_path / "site" / "kernels"
-    shutil.copytree(
-        Path(kernels.__file__).parent, copy, ignore=shutil.ignore_patterns("__pycache__")
-    )
-    return copy
-
-
-def start(install, program=PROGRAM, **environment):
-    """A new process that imports the copy."""
-    home = install.parent.parent / "home"
-    home.mkdir(exist_ok=True)
-    other = (
-        "NUMBA_",
-        "XDG_",
-        *(["COVERAGE_"] if "setuid" in program else []),
-    )  # that user cannot write what coverage counts
-    keep = {name: value for name, value in os.environ.items() if not name.startswith(other)}
-    environment = {**keep, "PYTHONPATH": str(install.parent), "HOME": str(home), **environment}
-    return subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=environment,
-        cwd=install.parent,
-        stdout=-1,
-        stderr=-1,
-        text=True,
-    )
-
-
-def output(process):
-    """What it printed, and what it warned of."""
-    printed, warned = process.communicate()
-    assert process.returncode == 0, warned
-    return printed.strip(), warned
-
-
-def run(install, program=PROGRAM, **environment):
-    return output(start(install, program, **environment))[0]
-
-
-def entries(directory):
-    return sorted(directory.rglob(CACHED))
-
-
-def forbid(directory):
-    """A file where the directory would be: nobody, root included, can write into it."""
-    shutil.rmtree(directory, ignore_errors=True)
-    directory.write_text("not a directory")
-
-
-def test_a_second_process_compiles_nothing(install):
-    assert run(install) == f"{RIGHT} 0"
-    assert run(install) == f"{RIGHT} 1"
-    assert len(entries(install / "__pycache__")) == 1
-
-
-@pytest.mark.parametrize("file", ["validate.py", "engine/vectors.py"])
-def test_an_edit_of_any_file_is_noticed(install, file):
-    run(install)
-    (old,) = entries(install)
-    (install / file).write_text((install / file).read_text() + "\n# edited\n")
-    assert run(install) == f"{RIGHT} 0"
-    (new,) = entries(install)
-    assert new != old, "the old entry has gone"
-
-
-DESCENTS = """
-from kernels import linear, logistic
-X, y = [[0.0, 0.2], [0.4, 0.6], [0.8, 1.0]], [1, -1, 1]
-for problem in ({}):
-    print(problem.descend(X, y, learning_rate=0.1, max_iter=50, tol=0).w.tolist())
-"""
-
-
-def test_what_two_processes_compiled_is_not_mixed_up_in_a_third(install):
-    """Numba would number functions of one name alike, and link one in place of the other."""
-    linear, logistic = (run(install, DESCENTS.format(f"{n},")) for n in ("linear", "logistic"))
-    assert linear != logistic
-    assert run(install, DESCENTS.format("linear, logistic")) == f"{linear}\n{logistic}"
-    assert run(install, DESCENTS.format("logistic, linear")) == f"{logistic}\n{linear}"
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_forked_child_gives_other_names_than_its_parent(install):
-    """Both may compile, and a third process load what they kept."""
-    program = """if True:
-        import os, kernels
-        from numba.core.bytecode import FunctionIdentity
-        read, write = os.pipe()
-        if os.fork() == 0:
-            os.write(write, str(next(FunctionIdentity._unique_ids)).encode())
-            os._exit(0)
-        print(abs(int(os.read(read, 99)) - next(FunctionIdentity._unique_ids)) > 10**6)
-    """
-    assert run(install, program) == "True"
-
-
-def test_an_edit_of_the_formula_changes_the_result(install):
-    run(install)
-    source = install / "softmax.py"
-    source.write_text(source.read_text().replace("t = k == y[n]", "t = 2 * (k == y[n])"))
-    assert run(install) == "[-1.5, 0.5, -3.0, 1.0] 0"
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: data[:100],
-        lambda data: b"",
-        lambda data: data[:-1] + b"?",
-        lambda data: b"\n" + data,
-    ],
-)
-def test_a_damaged_entry_is_replaced(install, damage):
-    run(install)
-    (entry,) = entries(install)
-    entry.write_bytes(damage(entry.read_bytes()))
-    assert run(install) == f"{RIGHT} 0"
-    assert run(install) == f"{RIGHT} 1"
-
-
-def test_a_read_only_install_uses_the_cache_of_the_user(install):
-    forbid(install / "__pycache__")
-    assert run(install) == f"{RIGHT} 0"
-    assert run(install) == f"{RIGHT} 1"
-    assert entries(install.parent.parent / "home")
-
-
-def test_nowhere_to_write(install, tmp_path):
-    forbid(install / "__pycache__")
-    forbid(tmp_path / "no_home")
-    for _ in range(2):
-        assert run(install, HOME=str(tmp_path / "no_home")) == f"{RIGHT} 0"
-
-
-def test_the_directory_of_numba_is_respected(install, tmp_path):
-    chosen = tmp_path / "chosen"
-    assert run(install, NUMBA_CACHE_DIR=str(chosen)) == f"{RIGHT} 0"
-    assert run(install, NUMBA_CACHE_DIR=str(chosen)) == f"{RIGHT} 1"
-    assert entries(chosen)
-    assert not entries(install)
-
-
-def test_another_target_gets_code_of_its_own(install):
-    run(install)
-    assert run(install, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == f"{RIGHT} 0"
-    assert run(install) == f"{RIGHT} 1"
-
-
-# ---- a package of one kernel ----
+from tests.helpers.packages import cached, output, run, small_package, start
 
 TINY = """
 from tiny.engine.jit import jit
@@ -199,20 +31,10 @@ root = pytest.mark.skipif(
 
 @pytest.fixture
 def tiny():
-    """In a directory that every user can enter."""
+    """A package of one kernel, in a directory that every user can enter."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as directory:
         os.chmod(directory, 0o755)
-        package = Path(directory, "site", "tiny")
-        (package / "engine").mkdir(parents=True)
-        (package / "__init__.py").touch()
-        (package / "kernel.py").write_text(TINY)
-        for file in ("__init__.py", "cache.py", "jit.py"):
-            shutil.copy(Path(engine_cache.__file__).with_name(file), package / "engine")
-        yield package
-
-
-def cached(directory):
-    return sorted(directory.rglob("*.nbc"))
+        yield small_package(Path(directory), kernel=TINY)
 
 
 @posix
@@ -324,20 +146,6 @@ def test_a_shared_directory_beside_the_source_is_passed_over(tiny):
     assert output(start(tiny, USE)) == ("8 0", "")
     assert run(tiny, USE) == "8 1"
     assert not cached(tiny)
-
-
-def test_an_entry_under_another_name_is_not_used(tiny):
-    """Code for another processor that came under the name of this one's would not be run."""
-    cache = tiny.parent / "cache"
-    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-    run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other)
-    (foreign,) = cached(cache)
-    run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
-    (own,) = set(cached(cache)) - {foreign}
-    own.write_bytes(foreign.read_bytes())
-    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 0"
-    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 1"
-    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other) == "8 1"
 
 
 def assert_only_warned(process, cache):
@@ -466,3 +274,17 @@ def test_eight_interpreters_at_once_twenty_times(tiny):
             assert printed in ("8 0", "8 1")
             assert warned == ""
         assert len(cached(cache)) == 1
+
+
+def test_an_entry_under_another_name_is_not_used(tiny):
+    """Code for another processor that came under the name of this one's would not be run."""
+    cache = tiny.parent / "cache"
+    other = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
+    run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other)
+    (foreign,) = cached(cache)
+    run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
+    (own,) = set(cached(cache)) - {foreign}
+    own.write_bytes(foreign.read_bytes())
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 0"
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache)) == "8 1"
+    assert run(tiny, USE, NUMBA_CACHE_DIR=str(cache), **other) == "8 1"

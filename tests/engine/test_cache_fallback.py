@@ -5,14 +5,11 @@ Each test starts processes that hide an interface while a small package with the
 """
 
 import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from kernels.engine import cache
+from tests.helpers.packages import home_of, output, small_package, start
 
 HELPER = """
 from tiny.engine.jit import device_function
@@ -72,27 +69,13 @@ RIGHT = "[8, 8, 8] 12 20"
 
 @pytest.fixture
 def tiny(tmp_path):
-    package = tmp_path / "site" / "tiny"
-    (package / "engine").mkdir(parents=True)
-    for file in ("__init__.py", "engine/__init__.py"):
-        (package / file).touch()
-    (package / "helper.py").write_text(HELPER)
-    (package / "kernel.py").write_text(KERNEL)
-    for name in ("cache.py", "jit.py"):
-        shutil.copy(Path(cache.__file__).with_name(name), package / "engine")
-    return package
+    """A package of a kernel and of a module that it uses."""
+    return small_package(tmp_path, helper=HELPER, kernel=KERNEL)
 
 
 def run(tiny, program, **environment):
     """What a new process prints, and what it warns of."""
-    keep = {n: v for n, v in os.environ.items() if not n.startswith(("NUMBA_", "XDG_"))}
-    home = {"PYTHONPATH": str(tiny.parent), "HOME": str(tiny.parent)}
-    command = [sys.executable, "-c", HIDE + program]
-    done = subprocess.run(
-        command, env={**keep, **home, **environment}, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip(), done.stderr
+    return output(start(tiny, HIDE + program, **environment))
 
 
 NEEDED = {
@@ -133,7 +116,7 @@ def test_numbas_own_cache_is_not_stale(tiny):
 
 @pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
 def test_numbas_own_cache_only_where_nobody_else_can_write(tiny):
-    for directory in (tiny / "__pycache__", tiny.parent / ".cache" / "numba"):
+    for directory in (tiny / "__pycache__", home_of(tiny) / ".cache" / "numba"):
         directory.mkdir(parents=True)
         directory.chmod(0o777)
     for _ in range(2):

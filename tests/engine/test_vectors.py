@@ -1,20 +1,17 @@
 """The micro-kernels at every width of vectors, and as compiled for a smaller processor."""
 
-import os
 import platform
-import subprocess
-import sys
 
 import pytest
 
 from kernels.engine import vectors
+from tests.helpers.interpreter import run_program
 
 PROGRAM = """
-import sys; sys.path.insert(0, "tests")
 import numpy as np
-from cases import PROBLEMS, random_batch
+from tests.helpers.cases import PROBLEMS, random_batch
 from kernels.engine import vectors
-from test_equal import assert_equal_to_oracle
+from tests.helpers.comparison import assert_equal_to_oracle
 {check}
 rng = np.random.default_rng(7)
 for shape in [(1, 1, 2, 1), (17, 9, 10, 8), (33, 70, 7, 5), (130, 3, 4, 16)]:
@@ -45,7 +42,5 @@ CASES = [  # each compiles everything anew; the other tests have the width of th
 
 @pytest.mark.parametrize(("name", "value", "check"), CASES)
 def test_every_width_gives_the_oracles_gradient(name, value, check):
-    command = [sys.executable, "-c", PROGRAM.format(check=check)]
-    environment = {**os.environ, name: value}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    done = run_program(PROGRAM.format(check=check), **{name: value})
     assert done.stdout == "equal\n", done.stderr

@@ -4,29 +4,24 @@ import concurrent.futures
 import functools
 import multiprocessing
 import os
-import subprocess
 import sys
 import threading
 
 import numpy as np
 import pytest
-from cases import PROBLEMS, random_batch
 
 from kernels import softmax
+from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.comparison import bits
+from tests.helpers.interpreter import HANGS, run_python
 
 fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 ignore_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-HANGS = 120  # seconds after which a child is taken to hang: never a measurement
 
 
 def new_batch(problem):
     """Enough work for several threads."""
     return random_batch(problem, np.random.default_rng(1), (40_003, 7, 5, 6))
-
-
-def bits(result):
-    loss, gradient = result
-    return np.float64(loss).tobytes() + b"".join(np.asarray(part).tobytes() for part in gradient)
 
 
 def all_bits(threads=4):
@@ -42,19 +37,14 @@ def right():
 
 
 def run(program, **environment):
-    """What a new interpreter prints; a crash, a deadlock or a traceback fails."""
-    header = "import sys; sys.path.insert(0, 'tests')\nfrom test_trust_processes import *\n"
-    done = subprocess.run(
-        [sys.executable, "-c", header + program],
-        env={
-            **os.environ,
-            "LD_LIBRARY_PATH": os.path.join(sys.prefix, "lib"),
-            **environment,
-        },  # where pip puts TBB
-        capture_output=True,
-        text=True,
-        timeout=2 * HANGS,
-        check=False,
+    """What a program prints that uses what is defined above, in a new interpreter.
+
+    A crash, a deadlock or a traceback fails the test.
+    """
+    header = "import sys\nfrom tests.test_processes import *\n"
+    libraries = os.path.join(sys.prefix, "lib")  # where pip puts TBB
+    done = run_python(
+        "-c", header + program, timeout=2 * HANGS, **{"LD_LIBRARY_PATH": libraries, **environment}
     )
     assert done.returncode == 0, f"exit status {done.returncode}: {done.stderr}"
     assert "Traceback" not in done.stderr, done.stderr

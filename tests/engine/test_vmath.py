@@ -4,9 +4,9 @@ import mpmath
 import numba
 import numpy as np
 import pytest
-from cases import DTYPES
 
 from kernels.engine import vmath
+from tests.helpers.cases import DTYPES
 
 EXACT = {
     "exp": mpmath.exp,
