@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from tests.helpers.cases import DTYPES, PROBLEMS, random_batch, without_bias
+from tests.helpers.cases import DTYPES, PROBLEMS, named, random_batch, without_bias
 from tests.helpers.comparison import assert_within
 from tests.helpers.oracle import loss_and_gradient
 
@@ -97,21 +97,20 @@ def test_raw_functions_called_from_python(problem, variant, dtype):
     batch, s = (X, y, *parameters), rng.uniform(0.5, 2, len(X)).astype(dtype)
     copies = [np.array(part) for part in (*batch, s)]
     both = getattr(module, f"loss_and_gradient_{variant}")
-    named = dict(zip(["X", "y", *module.Parameters._fields], batch, strict=True))
-    named |= {"reg": 0.25, "sample_weight": s}
+    arguments = named(problem, batch) | {"reg": 0.25, "sample_weight": s}
     plain_right = loss_and_gradient(problem, *batch)
     right = loss_and_gradient(problem, *batch, reg=0.25, sample_weight=s)
     answers = [
         (plain_right, both(*batch)),
-        (right, both(**named, want_loss=True, want_gradient=True)),
-        (right, (both(**named, want_gradient=False)[0], both(**named, want_loss=False)[1])),
+        (right, both(**arguments, want_loss=True, want_gradient=True)),
+        (right, (both(**arguments, want_gradient=False)[0], both(**arguments, want_loss=False)[1])),
         (right, (both(*batch, 0.25, s, True, False)[0], both(*batch, 0.25, s, False, True)[1])),
     ]
     if variant != "numpy":
         loss, gradient = (getattr(module, f"{name}_{variant}") for name in ("loss", "gradient"))
         answers += [
             (plain_right, (loss(*batch), gradient(*batch))),
-            (right, (loss(**named), gradient(**named))),
+            (right, (loss(**arguments), gradient(**arguments))),
         ]
     for (loss_bound, bounds), (got, parts) in answers:
         assert isinstance(got, float)

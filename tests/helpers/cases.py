@@ -1,16 +1,18 @@
-"""What the tests run over: the problems, and random batches of any shape for them."""
+"""The problems, variants, dtypes, shapes and memory layouts that tests run over, and batches."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from kernels import linear, logistic, softmax, two_layer
+from kernels import Sums, linear, logistic, softmax, two_layer
 
 PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_layer": two_layer}
 VARIANTS = [
     (problem, variant) for problem, module in PROBLEMS.items() for variant in module.VARIANTS
 ]
 DTYPES = ["float32", "float64"]
+EXTREMES = [1e3, 1e9, 1e20]  # sizes of scores at which exp overflows or underflows
 # N, D, K, H: one of everything, tall, wide, and sizes around those of vectors and tiles
 SHAPES = [
     (1, 1, 2, 1),
@@ -43,6 +45,33 @@ def random_batch(
         return X, rng.integers(0, K, N), weights(D, H), weights(H), weights(H, K), weights(K)
     y = rng.choice([-1, 1], N) if problem == "logistic" else rng.normal(size=N).astype(dtype)
     return X, y, weights(D), float(dtype_number(rng, dtype))
+
+
+def case_of(
+    problem: str,
+    seed: int = 0,
+    shape: tuple[int, int, int, int] = (60, 3, 4, 5),
+    dtype: Any = np.float64,
+    bias: bool = True,
+) -> tuple[Any, ...]:
+    """A random batch of 60 samples unless told otherwise, with a bias or None."""
+    batch = random_batch(problem, np.random.default_rng(seed), shape, dtype)
+    return batch if bias else without_bias(problem, batch)
+
+
+def named(problem: str, batch: tuple[Any, ...]) -> dict[str, Any]:
+    """The parts of a batch by the names of the arguments."""
+    return dict(zip(["X", "y", *PROBLEMS[problem].Parameters._fields], batch, strict=True))
+
+
+def sums_of(
+    problem: str, batch: tuple[Any, ...], cuts: Any, s: Any = None, **options: Any
+) -> Iterator[Sums]:
+    """The sums of each block of rows between two cuts."""
+    X, y, *parameters = batch
+    for a, b in zip([0, *cuts], [*cuts, len(X)], strict=True):
+        weights = None if s is None else s[a:b]
+        yield PROBLEMS[problem].sums(X[a:b], y[a:b], *parameters, sample_weight=weights, **options)
 
 
 def dtype_number(rng: np.random.Generator, dtype: Any) -> Any:
@@ -80,5 +109,5 @@ LAYOUTS = {
     "columns_sliced": lambda X: np.pad(X, ((0, 0), (1, 2)))[:, 1:-2],
     "negative_stride": lambda X: spread(X, -1),
     "read_only": read_only,
-    "memory_mapped": None,  # needs a path: the fixture `laid_out` makes it
+    "memory_mapped": None,  # needs a path: see `as_memmap`
 }

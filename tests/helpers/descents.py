@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 
 from kernels import DivergenceError
-from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.cases import PROBLEMS, case_of
 
 SMALL, LARGE = (40, 3, 4, 5), (40_003, 3, 4, 5)  # the loop compiled; shared by threads
 FIXED = {"tol": 0, "learning_rate": 0.2, "reg": 0.01}
 
 
 def data(problem, shape=SMALL, dtype=np.float64, seed=0):
-    return random_batch(problem, np.random.default_rng(seed), shape, dtype)
+    return case_of(problem, seed, shape, dtype)
 
 
 def start_of(problem, batch):

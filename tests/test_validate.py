@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 
 from kernels import validate
-from tests.helpers.cases import PROBLEMS, VARIANTS, random_batch
+from tests.helpers.cases import PROBLEMS, VARIANTS, named, random_batch
 from tests.helpers.forms import Sparse
-from tests.helpers.oracle import loss_and_gradient
 
 N, D, K, H = SHAPE = (6, 3, 4, 5)
 CLASSIFIERS = ["softmax", "two_layer"]
@@ -328,8 +327,7 @@ ROWS = [
 def call_of(problem, what="loss_and_gradient"):
     module = PROBLEMS[problem]
     batch = random_batch(problem, np.random.default_rng(11), SHAPE)
-    names = ["X", "y", *module.Gradient._fields]
-    return getattr(module, what), dict(zip(names, batch, strict=True))
+    return getattr(module, what), named(problem, batch)
 
 
 @pytest.mark.parametrize("what", ["loss_and_gradient", "loss", "gradient", "update"])
@@ -393,46 +391,6 @@ def test_the_search_for_a_bad_value_misses_no_row(shape):
         A[row, -1] = 0
 
 
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_a_result_too_large_is_no_number(problem, variant):
-    """Finite in, but 1e30 · 1e30 is beyond float32.
-
-    Where only numbers on the way are, as of a classifier, whose residuals are at most 1, the answer
-    is that of float64.
-    """
-    function, arguments = call_of(problem)
-    names = PROBLEMS[problem].Gradient._fields
-    arguments["X"] = np.full((N, D), 1e30, np.float32)
-    arguments[names[0]] *= 1e30
-    refused = 0
-    for reg in (0.0, 1e10):
-        batch = [arguments["X"], arguments["y"]]
-        batch += [np.asarray(arguments[name], np.float32) for name in names]
-        gradient = loss_and_gradient(problem, *batch, reg=reg)[1]
-        if max(np.abs(part.value).max() for part in gradient) > np.finfo(np.float32).max:
-            refused += 1
-            with pytest.raises(
-                FloatingPointError, match=r"too large for float32.*scale the features.*float64"
-            ):
-                function(**arguments, reg=reg, variant=variant)
-        else:
-            got = function(**arguments, reg=reg, variant=variant)[1]
-            for part, bounded in zip(got, gradient, strict=True):
-                assert (np.abs(part - bounded.value) <= bounded.bound).all()
-    assert refused
-
-
-def test_nothing_wider_is_advised_than_there_is():
-    function, arguments = call_of("linear")
-    arguments["X"] = np.full((N, D), 1e300)
-    arguments["w"] *= 1e300
-    with pytest.raises(
-        FloatingPointError,
-        match=r"too large for float64: scale .*\|X\| is 1e\+300\) or the parameters$",
-    ):
-        function(**arguments)
-
-
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_weights_too_large_for_the_dtype_of_X(problem):
     function, arguments = call_of(problem)
@@ -466,7 +424,7 @@ def test_a_value_at_any_border_is_named(problem, value):
     """Of chunks, tiles, blocks of rows, vectors and columns; of parameters, weights and labels."""
     rows, columns = 5003, 19
     batch = random_batch(problem, np.random.default_rng(14), (rows, columns, 3, 9))
-    arguments = dict(zip(["X", "y", *PROBLEMS[problem].Gradient._fields], batch, strict=True))
+    arguments = named(problem, batch)
     arguments["sample_weight"] = np.ones(rows)
     # every border of chunks, tiles and vectors is at a multiple of 8
     places = [

@@ -16,9 +16,8 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from numba.core import config
 
-from tests.helpers.cases import PROBLEMS, random_batch, read_only
+from tests.helpers.cases import PROBLEMS, named, random_batch, read_only
 from tests.helpers.comparison import assert_within
 from tests.helpers.forms import Sparse, Subclass, every_other
 from tests.helpers.oracle import loss_and_gradient
@@ -251,10 +250,9 @@ def calls(draw, problem, variants):
         st.tuples(st.integers(1, 20), st.integers(1, 9), st.integers(2, 5), st.integers(1, 5))
     )
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
-    names = ["X", "y", *PROBLEMS[problem].Gradient._fields]
-    values = dict(zip(names, random_batch(problem, rng, sizes), strict=True))
+    values = named(problem, random_batch(problem, rng, sizes))
     values["X"] = values["X"] * 10.0 ** draw(st.integers(-3, 3))
-    if "b" in names and draw(st.booleans()):
+    if "b" in values and draw(st.booleans()):
         del values["b"]
     if draw(st.booleans()):
         values["sample_weight"] = rng.uniform(0.5, 2, len(values["y"]))
@@ -376,59 +374,6 @@ def test_ten_thousand_arguments(problem):
     search(problem, ["tiled", "numpy", "loop"], 2500)
 
 
-@pytest.mark.skipif(config.DISABLE_JIT, reason="the kernels that count what is wrong are compiled")
-@pytest.mark.parametrize("what", [*FUNCTIONS, "sums"])
-@pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_what_needs_no_conversion_is_not_validated_first(problem, dtype, what, monkeypatch):
-    """It would cost a small batch several times the arithmetic.
-
-    Nor is the rest sent to a kernel as it came.
-    """
-    asked, module = [], PROBLEMS[problem]
-    variants = module.PROBLEM.variants
-    careful = variants.validated
-    monkeypatch.setattr(
-        variants, "validated", lambda *call: asked.append(call) or careful(*call), raising=True
-    )
-
-    def call(batch, variant="tiled", threads=None):
-        *batch, reg, s = batch
-        settings = {"sample_weight": s, "variant": variant, "threads": threads}
-        settings |= {} if what == "sums" else {"reg": reg}
-        settings |= {"learning_rate": 0.1} if what == "update" else {}
-        getattr(module, what)(*batch, **settings)
-
-    X, y, *parameters = random_batch(problem, np.random.default_rng(23), (40, 3, 4, 2), dtype)
-    plain = X, y, *parameters, 0, None
-    s, last = np.ones(len(X), dtype), len(parameters) + 2
-    others = [
-        (X, y.astype(np.int8), *parameters, 0.5, s),
-        (np.asfortranarray(X), y, *parameters, 0.5, s),
-        (every_other(X), y, *parameters, 0.5, s),
-    ]
-    if problem != "two_layer":
-        others.append((X, y, *parameters[:-1], None, 0.0, None))
-    for batch in [plain, *others]:
-        for threads in (None, 1, 2):
-            call(batch, threads=threads)
-    assert not asked
-    for place in [0, *range(2, last)]:
-        if isinstance(plain[place], np.ndarray):
-            for changed in (
-                plain[place].tolist(),
-                every_other(plain[place]),
-                plain[place].astype(">f8"),
-            ):
-                if place or isinstance(changed, list) or changed.dtype != dtype:
-                    call((*plain[:place], changed, *plain[place + 1 :]))
-                    assert asked.pop()
-    for setting in (("numpy", None), ("tiled", np.int64(1))):
-        call(plain, *setting)
-        assert asked.pop()
-    assert not asked
-
-
 @pytest.mark.parametrize(
     "form",
     sorted(
@@ -439,10 +384,8 @@ def test_what_needs_no_conversion_is_not_validated_first(problem, dtype, what, m
 def test_every_wrong_form_of_every_argument(problem, form):
     """Each function refuses it, whichever variant."""
     rng = np.random.default_rng(20)
-    names = ["X", "y", *PROBLEMS[problem].Gradient._fields]
-    values = dict(zip(names, random_batch(problem, rng, (7, 3, 4, 2)), strict=True)) | {
-        "sample_weight": np.ones(7)
-    }
+    values = named(problem, random_batch(problem, rng, (7, 3, 4, 2)))
+    values["sample_weight"] = np.ones(7)
     for name in values:
         if form in forms(problem, name)[1]:
             passed = values | {name: forms(problem, name)[1][form](values[name], rng)}
@@ -471,7 +414,7 @@ def test_every_wrong_form_of_every_argument(problem, form):
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_every_wrong_setting(problem, name):
     batch = random_batch(problem, np.random.default_rng(22), (3, 2, 2, 2))
-    values = dict(zip(["X", "y", *PROBLEMS[problem].Gradient._fields], batch, strict=True))
+    values = named(problem, batch)
     for value in WRONG_SETTINGS[name]:
         for what in FUNCTIONS if name == "reg" else (*FUNCTIONS, "sums"):
             rate = {"learning_rate": 0.1} if what == "update" else {}

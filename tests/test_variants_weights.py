@@ -1,6 +1,5 @@
 """Weights at any scale: only their ratios matter in an average, and sums are in their units."""
 
-import itertools
 import math
 
 import numpy as np
@@ -61,42 +60,3 @@ def test_weights_of_float32_at_its_ends(dtype):
         -3 * small[1] / small.sum(dtype=float), rel=1e-6
     )
     assert linear.gradient(X[:2], [0.0, 3.0], [0.0], sample_weight=[1e-46, 2e-46]).w[0] == -2
-
-
-@pytest.mark.parametrize("exponent", [-600, -149, 100, 600])
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_sums_are_in_the_units_of_the_caller(problem, variant, exponent):
-    module, rng = PROBLEMS[problem], np.random.default_rng(3)
-    X, y, *parameters = random_batch(problem, rng, (17, 3, 4, 5), "float32")
-    s = rng.integers(1, 9, 17)
-    one, other = (
-        module.sums(X, y, *parameters, sample_weight=weights, variant=variant)
-        for weights in (s.astype(float), np.ldexp(s.astype(float), exponent))
-    )
-    for a, b in zip((*one[:2], *one.gradient), (*other[:2], *other.gradient), strict=True):
-        assert np.array_equal(np.ldexp(a, exponent), b)
-    first, second = (
-        module.sums(X[rows], y[rows], *parameters, sample_weight=np.ldexp(1.0 * s[rows], exponent))
-        for rows in (slice(0, 9), slice(9, 17))
-    )
-    loss, gradient = module.average([first, second], *parameters, reg=0.5)
-    bounds = loss_and_gradient(problem, X, y, *parameters, reg=0.5, sample_weight=s)
-    assert_within(bounds[0], loss, "loss")
-    for bounded, part in zip(bounds[1], gradient, strict=True):
-        assert_within(bounded, part, "gradient")
-
-
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_a_total_that_leaves_float64(problem, variant):
-    """An average has no units; sums have, and are refused with what to do."""
-    module, rng = PROBLEMS[problem], np.random.default_rng(4)
-    X, y, *parameters = random_batch(problem, rng, (4, 3, 4, 5))
-    s = np.full(4, 1.5e308)
-    even, heavy = (
-        module.gradient(X, y, *parameters, sample_weight=weights, variant=variant)
-        for weights in (None, s)
-    )
-    for a, b in itertools.zip_longest(even, heavy):
-        assert a == pytest.approx(b, rel=1e-12, abs=1e-12)
-    with pytest.raises(FloatingPointError, match="divide the weights of all blocks by one number"):
-        module.sums(X, y, *parameters, sample_weight=s, variant=variant)

@@ -15,7 +15,11 @@ import numpy as np
 import pytest
 
 import kernels
-from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.cases import (
+    PROBLEMS,
+    named,
+    random_batch,
+)
 
 DATA = "reg=0.0, sample_weight=None, variant='tiled', threads=None"
 SETTINGS = (
@@ -89,14 +93,15 @@ def arguments_of(problem, name):
     """Every argument of a function, by keyword, and none of them its default."""
     module, rng = PROBLEMS[problem], np.random.default_rng(40)
     X, y, *parameters = random_batch(problem, rng, (40, 3, 4, 5))
-    named = dict(zip(module.Parameters._fields, parameters, strict=True))
+    passed = named(problem, (X, y, *parameters))
+    of_parameters = {name: passed[name] for name in module.Parameters._fields}
     options = {"reg": 0.1, "sample_weight": rng.uniform(0.5, 2, 40), "threads": 2}
     options |= {"variant": "numpy"}
     if name in ("scores", "probabilities", "predict"):
-        return {"X": X, **named}
+        return {"X": X, **of_parameters}
     if name == "average":
-        return {"parts": [module.sums(X, y, *parameters)], **named, "reg": 0.1}
-    arguments = {"X": X, "y": y, **named, **options}
+        return {"parts": [module.sums(X, y, *parameters)], **of_parameters, "reg": 0.1}
+    arguments = {**passed, **options}
     if name == "sums":
         del arguments["reg"]
     if name == "update":
@@ -238,3 +243,35 @@ def test_every_argument_by_keyword(problem, name):
     for key in set(parameters) - set(by_position):
         with pytest.raises(TypeError, match="positional"):
             function(*positional, arguments[key])
+
+
+DEFAULTS = {"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None}
+DEFAULTS |= {"want_loss": True, "want_gradient": True}
+DEFAULTS |= {
+    "start": None,
+    "fit_bias": True,
+    "learning_rate_decay": 1.0,
+    "batch_size": None,
+    "rng": 0,
+    "max_iter": 10_000,
+}
+DEFAULTS |= {"tol": 1e-5, "rtol": 0.0, "callback": None, "progress": False}
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_defaults(problem):
+    """Every function means the same by an argument that is left out."""
+    module = PROBLEMS[problem]
+    public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
+    public += [module.sums, module.average]
+    raw = [
+        getattr(module, f"{what}_{variant}")
+        for what in ("loss_and_gradient", "loss", "gradient")
+        for variant in ("loop", "tiled")
+    ]
+    raw.append(module.loss_and_gradient_numpy)
+    for function in (*public, *raw, *module.VARIANTS.values()):
+        signature = inspect.signature(getattr(function, "py_func", function))
+        for name, argument in signature.parameters.items():
+            if argument.default is not argument.empty and name in DEFAULTS:
+                assert (name, argument.default) == (name, DEFAULTS[name]), function
