@@ -4,11 +4,11 @@ The order of the layers is in pyproject.toml, and `make check` holds it.
 """
 
 import ast
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.interpreter import ROOT
+
 OURS = {"kernels", "bench", "tests"}
 FILES = sorted(file for package in ("kernels", "bench") for file in (ROOT / package).rglob("*.py"))
 

@@ -2,13 +2,16 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bench import problems
 from bench.measure.plan import BASELINE, CONTROL, Plan
 from bench.measure.run import Records
+from bench.report.results import document
 
 SPEED = {
     BASELINE: 1.0,
@@ -19,6 +22,8 @@ SPEED = {
     CONTROL: 4.0,
     "scikit-learn": 0.8,
 }
+
+AIRFOIL = next(p for p in problems.PROBLEMS if p.data is problems.airfoil)
 
 
 def plan(**changes: Any) -> Plan:
@@ -86,3 +91,17 @@ def benchmarks(directory: Path) -> list[dict[str, Any]]:
         "benchmarks"
     ]
     return found
+
+
+def cells_of(text):
+    """The attributes of each cell of the page's table."""
+    return [
+        dict(re.findall(r'data-(\w+)="([^"]*)"', tag))
+        for tag in re.findall(r"<td data-cell=[^>]*>", text)
+    ]
+
+
+def measured(directory, **changes):
+    found = document(run(directory, **changes))
+    (directory / "benchmark.json").write_text(json.dumps(found))
+    return directory
