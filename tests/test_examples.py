@@ -1,4 +1,4 @@
-"""The classics run, draw, and end where normal equations, scikit-learn and autodiff say."""
+"""Each script of examples/ runs, draws a picture, and agrees with a second computation."""
 
 import importlib
 import subprocess
@@ -62,7 +62,7 @@ def test_a_script_runs_from_anywhere(tmp_path):
 
 
 def notes_loop(X, y, W, b, steps, reg=1e-3):
-    """The program of the notes, in NumPy."""
+    """The loop of the course notes, in NumPy."""
     losses = []
     for _ in range(steps):
         p = np.exp(X @ W + b)

@@ -1,4 +1,4 @@
-"""What is particular to logistic regression: extreme margins."""
+"""What is particular to logistic regression: margins at which exp overflows or digits cancel."""
 
 import math
 
@@ -13,7 +13,7 @@ from tests.helpers.cases import DTYPES, EXTREMES
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", logistic.VARIANTS)
 @pytest.mark.parametrize("y", [-1, 1])
-def test_logistic(variant, dtype, size, y):
+def test_extreme_margins(variant, dtype, size, y):
     X = np.ones((1, 1), dtype)
     loss, (dw, db) = logistic.loss_and_gradient(
         X, [y], np.array([y * size], dtype), 0.0, variant=variant
@@ -27,7 +27,7 @@ def test_logistic(variant, dtype, size, y):
 
 
 @pytest.mark.parametrize("variant", logistic.VARIANTS)
-def test_logistic_keeps_the_digits_of_a_small_loss(variant):
+def test_the_digits_of_a_small_loss_are_kept(variant):
     """log(1 + exp(-30)) is 9.4e-14: 1 + exp(-30) alone would keep three digits of it."""
     loss, (dw, _) = logistic.loss_and_gradient([[1.0]], [1], [30.0], 0.0, variant=variant)
     assert loss == pytest.approx(math.log1p(math.exp(-30)), rel=1e-14, abs=0)

@@ -1,4 +1,4 @@
-"""`python -m kernels` checks every kernel, and finds one that is wrong."""
+"""`python -m kernels` checks every kernel, and reports one that is wrong."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""The loop is plain Python: with the compiler off it still runs, and agrees with NumPy."""
+"""With Numba's compiler off, every variant runs and agrees with the oracle."""
 
 from tests.helpers.interpreter import run_program
 

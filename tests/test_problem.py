@@ -1,4 +1,4 @@
-"""What must hold for any batch: hypothesis looks for one where it does not."""
+"""The public functions of every problem, and a problem that is declared outside the package."""
 
 import math
 import os
@@ -104,7 +104,7 @@ def test_update_is_a_step_against_the_gradient(problem, variant):
     ids=["lists", "integers", "byte_order"],
 )
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_whatever_is_like_an_array(problem, variant, convert):
+def test_array_likes(problem, variant, convert):
     X, y, *parameters = random_batch(problem, np.random.default_rng(4), (6, 3, 3, 4))
     batch = [
         np.rint(3 * X),
@@ -237,6 +237,8 @@ def test_update_is_a_step_against_the_gradient_exactly(problem, variant, dtype, 
                 assert type(new) is float if np.ndim(old) == 0 else new.dtype == dtype
 
 
+# ---- a problem declared outside the package ----
+
 NAMES = ["loss_and_gradient", "loss", "gradient", "update", "sums", "average", "scores"]
 NAMES += ["predict", "descend", "VARIANTS"]
 DECLARATION = {"parameters": {"w": "D", "b": ""}, "y": counts, "loop": poisson.sums_loop}
@@ -251,11 +253,11 @@ def batch():
     return X, rng.poisson(np.exp(X @ [0.5, -0.2, 0.1] + 1)), np.array([0.1, 0.2, -0.3]), 0.5
 
 
-def test_it_takes_sixty_lines():
+def test_the_declaration_takes_sixty_lines():
     assert len(Path(poisson.__file__).read_text().splitlines()) <= 60
 
 
-def test_everything_is_there(batch):
+def test_a_declared_problem_has_every_function(batch):
     X, y, w, b = batch
     mean = np.exp(X @ w + b)
     loss, gradient = Poisson.loss_and_gradient(X, y, w, b)
@@ -280,7 +282,7 @@ def test_everything_is_there(batch):
 
 @pytest.mark.parametrize("variant", ["python", "numpy", "loop", "tiled"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_a_target_that_is_none_is_refused(batch, variant, dtype):
+def test_an_invalid_target_is_refused(batch, variant, dtype):
     """On the fast path too, which converts nothing."""
     X, y, w, _ = (np.asarray(part, dtype) for part in batch)
     y[7] = -1
@@ -305,7 +307,7 @@ def test_an_overflow_is_refused_or_right(variant, dtype):
         Poisson.gradient(X, [1, 2, 3], 10 * w, variant=variant)
 
 
-def test_what_is_no_declaration():
+def test_invalid_declarations():
     with pytest.raises(ValueError, match=r"axes \('D', 'D'\): accepted are"):
         kernels.Problem("poisson", **DECLARATION | {"parameters": {"w": "D", "v": "D"}})
     with pytest.raises(TypeError, match=r"problem must be a kernels.Problem and is a module"):
@@ -314,12 +316,12 @@ def test_what_is_no_declaration():
 
 @compiled
 @pytest.mark.parametrize("name", ["loop", "residual"])
-def test_what_is_not_compiled(name):
+def test_functions_that_are_not_compiled_are_refused(name):
     with pytest.raises(TypeError, match=rf"^{name} is .*: decorate the function with @numba.njit"):
         kernels.Problem("poisson", **DECLARATION | {name: lambda *a: a})
 
 
-def test_sums_go_to_another_process(batch):
+def test_sums_can_be_sent_to_another_process(batch):
     """By the module's name: the class itself is an attribute of the Problem."""
     sums = Poisson.sums(*batch)
     program = (
@@ -340,7 +342,7 @@ def test_a_result_is_pickled_with_its_message(batch):
     assert (again.message, again.converged) == (fit.message, True)
 
 
-def test_a_result_of_a_problem_that_is_nowhere():
+def test_unpickling_needs_the_problem_as_an_attribute_of_its_module():
     nowhere = kernels.Problem("nowhere", **DECLARATION)
     saved = pickle.dumps(nowhere.Gradient(np.zeros(3), 0.0))
     with pytest.raises(AttributeError, match="test_problem has no Problem named 'nowhere'"):

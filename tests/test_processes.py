@@ -1,4 +1,4 @@
-"""Whatever threads and processes do around a call: same bytes, no crash, no deadlock, no leak."""
+"""Threads and processes around a call: the same bits, no crash, no deadlock, no leak."""
 
 import concurrent.futures
 import functools
@@ -58,7 +58,7 @@ import numba
 from numba import njit, prange
 
 @njit(parallel=True)
-def somebody_elses(x):
+def parallel_sum(x):
     total = 0.0
     for i in prange(len(x)):
         total += x[i]
@@ -66,7 +66,7 @@ def somebody_elses(x):
 
 numbers = np.ones(100_000)
 try:
-    somebody_elses(numbers)
+    parallel_sum(numbers)
 except ValueError as error:
     assert "threading layer" in str(error)
     print("no such layer")
@@ -76,7 +76,7 @@ stop = threading.Event()
 
 def meanwhile():
     while not stop.is_set():
-        assert somebody_elses(numbers) == 100_000
+        assert parallel_sum(numbers) == 100_000
 
 beside = threading.Thread(target=meanwhile)
 beside.start()
@@ -105,7 +105,7 @@ beside.join()
 
 @pytest.mark.parametrize("layer", ["workqueue", "omp", "tbb"])
 def test_eight_threads_of_two_hundred_calls_beside_each_layer_of_numba(layer):
-    """While another thread runs somebody else's parallel loop in that layer."""
+    """While another thread runs a parallel loop of its own in that layer."""
     printed = run(LAYERS, NUMBA_THREADING_LAYER=layer)
     if printed == "no such layer":
         pytest.skip(f"{layer} is not installed")
@@ -128,7 +128,7 @@ def test_calls_from_a_pool_of_threads(right):
         assert {f.result(HANGS) for f in [pool.submit(all_bits, 3) for _ in range(60)]} == {right}
 
 
-def test_more_threads_than_anybody_has(right):
+def test_far_more_threads_than_processors(right):
     assert {all_bits(threads) for threads in (2, 17, 1000, 10**20)} == {right}
 
 

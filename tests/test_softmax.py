@@ -1,4 +1,4 @@
-"""What is particular to softmax: extreme scores, and two classes."""
+"""What is particular to softmax: scores at which exp overflows, and two classes."""
 
 import math
 
@@ -41,14 +41,14 @@ def softmax_like(variant, dtype, scores, y):
 @pytest.mark.parametrize("size", EXTREMES)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", softmax.VARIANTS)
-class TestSoftmax:
-    def test_sure_and_right(self, variant, dtype, size):
+class TestExtremeScores:
+    def test_certain_and_right(self, variant, dtype, size):
         for loss, (dW, db) in softmax_like(variant, dtype, [-size, size, 0], 1):
             assert loss == 0
             assert not dW.any()
             assert not db.any()
 
-    def test_sure_and_wrong(self, variant, dtype, size):
+    def test_certain_and_wrong(self, variant, dtype, size):
         for loss, (dW, db) in softmax_like(variant, dtype, [-size, size, 0], 0):
             assert loss == pytest.approx(2 * size, rel=1e-6)
             assert dW.tolist() == [[-1, 1, 0]]

@@ -1,4 +1,4 @@
-"""Sum, then average once: blocks of any cut, added in a fixed order, are the whole.
+"""Sums of blocks, cut anywhere and added in a fixed order, average to the gradient of the whole.
 
 The bound. The oracle's bound holds for the sum of N products in any order, each within eps of its
 factors; see its γ(2N + 6), in which the sum of the weights, their product with each term, the
@@ -385,7 +385,7 @@ class TestRefusals:
     def test_shapes(self, problem):
         module, batch = PROBLEMS[problem], case_of(problem)
         part, names = module.sums(*batch), module.Gradient._fields
-        fits = "|".join(names)  # which of two does not fit the other, nobody knows
+        fits = "|".join(names)  # of two that do not fit, either may be named
         for i, p in enumerate(batch[2:]):
             if np.ndim(p):
                 for wrong in (p[1:], p[None], p[..., :-1], np.float64(1.0)):

@@ -1,6 +1,6 @@
-"""The same bits for any number of threads, from any number of callers, in a child process too.
+"""Results for any number of threads and callers, and in a child process, have the same bits.
 
-The pool by itself, with a small kernel, is tested in test_engine_pool.py.
+The pool by itself, with a small kernel, is tested in engine/test_pool.py.
 """
 
 import concurrent.futures

@@ -1,4 +1,4 @@
-"""The same numbers as libraries that others trust."""
+"""What is particular to the two-layer network: automatic differentiation, and the kink of ReLU."""
 
 import numpy as np
 import pytest

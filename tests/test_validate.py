@@ -1,4 +1,4 @@
-"""What cannot be answered is refused: by argument, place and remedy, with no Numba traceback."""
+"""Invalid arguments are refused by argument, place and remedy, without a traceback of Numba's."""
 
 import itertools
 import re
@@ -347,7 +347,7 @@ def test_refused(problem, case, what):
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 @pytest.mark.parametrize("value", [nan, inf, -inf])
 @pytest.mark.parametrize("what", ["loss_and_gradient", "loss", "gradient"])
-def test_no_variant_lets_a_value_slip_through(problem, variant, value, what):
+def test_every_variant_refuses_a_nan_or_infinity_anywhere(problem, variant, value, what):
     """Wherever it stands, also behind a dead unit, a weight of 0 or a coefficient of 0."""
     for place in np.ndindex(N, D):
         function, arguments = call_of(problem, what)

@@ -1,4 +1,4 @@
-"""Whatever is passed: the oracle's answer, or an error that names the argument.
+"""Random arguments: the oracle's answer, or an error that names the argument.
 
 Never a crash, and nothing passed is changed.
 

@@ -1,4 +1,4 @@
-"""How exact the numbers are, and what their bits do and do not depend on."""
+"""How exact the results are, and on what their bits do and do not depend."""
 
 import platform
 

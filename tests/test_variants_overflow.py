@@ -1,4 +1,4 @@
-"""Exact values where exp overflows, underflows and where differences cancel."""
+"""Where numbers leave a dtype, the result is right or refused, never a wrong number."""
 
 from math import inf
 
@@ -17,7 +17,7 @@ from tests.helpers.oracle import loss_and_gradient
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
 def test_an_overflowing_score(problem, variant, dtype, sign, second_half):
-    """Is refused unless it is summed without: it would look like a sure answer, or a dead unit."""
+    """It is refused, or the sum avoids it: it would look like a certain answer, or a dead unit."""
     D = 256  # each place of a vector sums several
     X, high = (
         np.repeat([1, second_half], D // 2)[None].astype(dtype),

@@ -1,4 +1,4 @@
-"""Weights at any scale: only their ratios matter in an average, and sums are in their units."""
+"""Weights at any scale: only their ratios matter in an average."""
 
 import math
 

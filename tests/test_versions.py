@@ -1,4 +1,4 @@
-"""`show_versions` and `python -m kernels`: what they say is so, and a wrong kernel is found."""
+"""`show_versions` prints the versions, the threads, the vectors and the state of the cache."""
 
 import os
 import sys

@@ -14,8 +14,8 @@ from tests.helpers.oracle import loss_and_gradient
 def test_the_baseline_is_frozen():
     """Bare NumPy is what every ratio is to, in reports of all versions.
 
-    Whoever edits it for a result changes all of them at once. This is the sha256 that it was
-    recorded with; do not replace it but where the file computes something wrong.
+    An edit changes all of them at once, so the sha256 below may be replaced only if the file
+    computes something wrong.
     """
     recorded = "a09bca60f50aee41483891517ff4b6c642d17aedc6d9d07e69c481e5335b0e81"
     assert hashlib.sha256(Path(bare_numpy.__file__).read_bytes()).hexdigest() == recorded

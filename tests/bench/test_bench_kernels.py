@@ -37,7 +37,7 @@ def test_pytest_alone_runs_the_table():
 
 
 def test_what_is_timed_is_the_public_call():
-    """With checks: it refuses what a user's call would. The baseline is bare."""
+    """A variant is timed with its checks, which refuse a nan; the baseline has none."""
     X, *rest = AIRFOIL.batch("float64")
     wrong = X.copy()
     for variant in AIRFOIL.variants:

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says, times no wrong result, and can be interrupted."""
+"""The command line of the benchmark: each mistake is answered by one sentence."""
 
 import sys
 
@@ -49,7 +49,7 @@ def test_mistakes_are_answered_in_a_sentence(monkeypatch, capsys, arguments, sen
 
 @pytest.mark.parametrize("inside", [False, True])
 def test_a_directory_that_cannot_be_written(monkeypatch, capsys, tmp_path, inside):
-    """Something else is in the way; permissions would not stop root."""
+    """A file stands where the directory would be: permissions would not stop root."""
     (tmp_path / "file").write_text("")
     out = tmp_path / "file" / "below" if inside else tmp_path / "file"
     monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--out", str(out)])

@@ -1,4 +1,6 @@
-"""Descent: every step is the oracle's, on any path; it stops where it says; it can be continued."""
+"""`descend`: each step is within the oracle's bounds, the bits are reproducible, and it stops and
+continues as documented.
+"""
 
 import itertools
 import sys
@@ -22,7 +24,7 @@ def parameters_of(fit):
 @pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_every_step_is_the_oracle_s(problem, variant, dtype, weighted):
+def test_every_step_is_within_the_oracles_bounds(problem, variant, dtype, weighted):
     """θ - η g: g errs by at most its bound, product and difference by eps/2 of their size."""
     batch, eps = data(problem, dtype=dtype), np.finfo(dtype).eps
     s = np.random.default_rng(1).uniform(0.1, 3, SMALL[0]).astype(dtype) if weighted else None
@@ -51,7 +53,7 @@ def test_every_step_is_the_oracle_s(problem, variant, dtype, weighted):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("batch_size", [None, 7])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_continued_it_is_one_longer_descent(problem, batch_size, dtype):
+def test_a_continued_descent_is_one_longer_descent(problem, batch_size, dtype):
     """Bit for bit, in the middle of an epoch too."""
     batch = data(problem, dtype=dtype)
     settings = {**FIXED, "batch_size": batch_size, "learning_rate_decay": 0.99, "rng": 3}
@@ -69,7 +71,7 @@ def test_continued_it_is_one_longer_descent(problem, batch_size, dtype):
 @pytest.mark.parametrize("batch_size", [None, 0.4])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_same_seed_same_bits(problem, batch_size, shape):
-    """Whatever the number of threads, and whether anybody watches or not."""
+    """For any number of threads, with and without a callback."""
     batch = data(problem, shape)
     settings = {
         **FIXED,
@@ -92,7 +94,7 @@ def test_same_seed_same_bits(problem, batch_size, shape):
     "layout",
     [np.asfortranarray, lambda X: np.repeat(X, 2, axis=1)[:, ::2], lambda X: X[::-1][::-1]],
 )
-def test_layouts_and_inputs_left_alone(layout):
+def test_layouts_of_X_and_unmodified_inputs(layout):
     for problem in PROBLEMS:
         batch = data(problem)
         X = layout(batch[0])
@@ -176,7 +178,7 @@ def test_it_stops_at_the_first_short_step(tol, rtol, variant):
 
 @pytest.mark.parametrize("variant", ["tiled", "numpy"])
 @pytest.mark.parametrize("batch_size", [None, 8])
-def test_a_callback_stops_it_where_it_looks(batch_size, variant):
+def test_a_callback_stops_at_the_parameters_that_it_was_shown(batch_size, variant):
     for problem in PROBLEMS:
         batch, seen = data(problem), []
         settings = {**FIXED, "batch_size": batch_size, "variant": variant}

@@ -1,4 +1,4 @@
-"""What descent says of a learning rate that is too large: in time, and with one that is not."""
+"""The learning rate that a DivergenceError proposes, and its advice to standardise features."""
 
 import re
 
@@ -12,7 +12,7 @@ from tests.helpers.descents import CURVATURE, curvature_bound, error_of, random_
 
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("problem", CURVATURE)
-def test_the_rate_that_it_names_converges(problem, seed):
+def test_the_proposed_rate_converges(problem, seed):
     X, y = random_data(problem, seed)
     rate = error_of(problem, X, y, learning_rate=1e4).safe_learning_rate
     fit = PROBLEMS[problem].descend(X, y, learning_rate=rate, max_iter=200_000, tol=1e-7)
@@ -24,7 +24,7 @@ def test_the_rate_that_it_names_converges(problem, seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_rate_that_it_names_for_a_network_lowers_the_loss(seed):
+def test_the_proposed_rate_lowers_the_loss_of_a_network(seed):
     X, y = random_data("two_layer", seed)
     settings = {"hidden": 10, "std": 0.5, "reg": 1e-3, "tol": 0, "max_iter": 500}
     rate = error_of("two_layer", X, y, learning_rate=1e4, **settings).safe_learning_rate

@@ -91,7 +91,7 @@ def test_the_message_says_why_it_ended(problem, batch_size, variant):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("variant", ["tiled", "loop", "numpy"])
 @pytest.mark.parametrize("problem", PROBLEMS)
-def test_what_the_error_holds(problem, variant, dtype):
+def test_the_fields_of_a_divergence_error(problem, variant, dtype):
     X, y = random_data(problem, 3)
     settings = {"variant": variant, "learning_rate": 1e4, "max_iter": 2000}
     error = error_of(problem, X.astype(dtype), y, **settings)

@@ -68,7 +68,7 @@ def test_samples_of_no_weight_are_left_out():
 
 
 def test_batches_converge_by_every_step_of_an_epoch():
-    """Data that a plane fits: no batch pulls elsewhere, and the steps become short for good."""
+    """Data that a plane fits: all batches have the same minimum, so the steps become short."""
     X = np.random.default_rng(0).normal(size=(50, 3))
     y = X @ [1.0, -2.0, 3.0] + 1
     fit = linear.descend(X, y, learning_rate=0.1, batch_size=10, tol=1e-6)

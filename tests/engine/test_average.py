@@ -83,7 +83,7 @@ def test_the_rule_that_finds_divisions():
 
 
 def test_the_only_division_by_the_weight_of_samples():
-    """ "Why is a gradient divided by the batch size?" has one place in the code that answers it.
+    """One place in the code answers why a gradient is divided by the size of the batch.
 
     Looked for is `/`, `/=`, `np.divide`, and a mean of what there is one of for each sample. A
     divisor counts if it is a name that a weight of samples has here (`weight`, `N`, `total`, ...),

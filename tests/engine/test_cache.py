@@ -1,7 +1,6 @@
-"""Compiled code on disk: found again, never stale, never in the way, never somebody else's.
+"""Compiled code on disk: found again, and not used once its source or its target has changed.
 
-Each test runs new processes, with a copy of the package, or with a package of one kernel and the
-same `engine/cache.py` and `engine/jit.py`.
+Each test runs new processes with a copy of the package.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""A Numba without one of the private interfaces in `engine/cache.py`: what is compiled stays right.
+"""A Numba without one of the private interfaces in `engine/cache.py`: results stay right.
 
 Each test starts processes that hide an interface while a small package with the same `cache.py` and
 `jit.py` is imported.
@@ -115,7 +115,7 @@ def test_numbas_own_cache_is_not_stale(tiny):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
-def test_numbas_own_cache_only_where_nobody_else_can_write(tiny):
+def test_numbas_own_cache_is_used_only_where_nobody_else_can_write(tiny):
     for directory in (tiny / "__pycache__", home_of(tiny) / ".cache" / "numba"):
         directory.mkdir(parents=True)
         directory.chmod(0o777)
@@ -155,7 +155,7 @@ for dispatcher in (scaled, Other()):
 
 @pytest.mark.parametrize("name", WITHOUT)
 def test_the_cache_works_without(tiny, name):
-    """As before, and without a word."""
+    """As before, and without a warning."""
     directories, features = 1 if name in list(WITHOUT)[3:5] else 2, name != "no features"
     for hits in (0, 1):
         printed, warned = run(tiny, WITHOUT[name] + USE + FEATURES)

@@ -1,4 +1,9 @@
-"""Who may write the compiled code that is loaded, and what happens where it cannot be kept."""
+"""Compiled code that others could have written is not loaded, and a cache that cannot be written is
+at most a warning.
+
+Each test runs new processes with a package of one kernel and the same `engine/cache.py` and
+`engine/jit.py`.
+"""
 
 import contextlib
 import os
@@ -38,7 +43,7 @@ def tiny():
 
 
 @posix
-def test_what_is_made_is_private(tiny):
+def test_entries_can_be_written_by_their_owner_only(tiny):
     """Also where the umask would let everybody write."""
     cache = tiny.parent / "cache"
     assert run(tiny, "import os; os.umask(0)\n" + USE, NUMBA_CACHE_DIR=str(cache)) == "8 0"
@@ -49,7 +54,7 @@ def test_what_is_made_is_private(tiny):
 
 
 class Attack:
-    """Its pickle is a program."""
+    """An object that opens a file for writing when it is unpickled."""
 
     def __init__(self, marker):
         self.marker = marker
@@ -84,7 +89,7 @@ def entry_of_another_user(directory, entry):
 
 
 def as_it_was(directory, entry):
-    """Without this the test could pass because the attack is none."""
+    """No change: here the attack must succeed, or the other cases would show nothing."""
 
 
 HARMS = [as_it_was, everybody_may_write, the_group_may_write, everybody_may_write_the_entry, a_link]
@@ -93,7 +98,7 @@ HARMS += [pytest.param(harm, marks=root) for harm in (of_another_user, entry_of_
 
 @posix
 @pytest.mark.parametrize("harm", HARMS)
-def test_what_others_could_have_written_is_not_run(tiny, harm):
+def test_an_entry_that_others_can_write_is_not_loaded(tiny, harm):
     cache, marker = tiny.parent / "cache", tiny.parent / "marker"
     run(tiny, USE, NUMBA_CACHE_DIR=str(cache))
     (entry,) = cached(cache)
@@ -113,7 +118,7 @@ def test_what_others_could_have_written_is_not_run(tiny, harm):
 
 
 @posix
-def test_what_is_trusted(tmp_path):
+def test_trust_needs_that_nobody_else_can_write(tmp_path):
     file = tmp_path / "file"
     file.touch()
     for mode, trusted in [
@@ -140,7 +145,7 @@ def test_what_is_trusted(tmp_path):
 
 @posix
 def test_a_shared_directory_beside_the_source_is_passed_over(tiny):
-    """As a umask of 002 makes it: the cache of the user serves, without a word."""
+    """As a umask of 002 makes it: the cache of the user is used, without a warning."""
     (tiny / "__pycache__").mkdir()
     (tiny / "__pycache__").chmod(0o775)
     assert output(start(tiny, USE)) == ("8 0", "")

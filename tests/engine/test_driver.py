@@ -74,4 +74,4 @@ def test_an_error_in_a_helper_is_raised_by_the_call(batch, monkeypatch):
         patch.setitem(softmax.PROBLEM.variants.kernel, 8, failing)
         with pytest.raises(MemoryError, match="no room"):
             softmax.gradient(*batch, threads=2)
-    softmax.gradient(*batch, threads=2)  # and the helper lives on
+    softmax.gradient(*batch, threads=2)  # the helper is still usable

@@ -79,7 +79,7 @@ def test_same_bits_for_any_number_of_threads(kernel, X):
                 assert run(of, x, threads) == (loss, weight, invalid)
 
 
-def test_who_is_woken(kernel, X, woken, monkeypatch):
+def test_how_many_helpers_a_call_wakes(kernel, X, woken, monkeypatch):
     run(kernel, X, 3)
     run(kernel, X, 1)
     run(kernel, X[:ROWS], 3)

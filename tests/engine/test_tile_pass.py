@@ -1,6 +1,6 @@
-"""No kernel touches a byte that is not its own.
+"""The tiled kernel neither reads nor writes beyond its arrays.
 
-Its arrays lie between pages that nobody may read or write. The kernels work with addresses, which
+The arrays lie between pages that nobody may read or write. The kernels work with addresses, which
 NUMBA_BOUNDSCHECK does not see; the processor does.
 """
 
@@ -173,7 +173,7 @@ del a
 
 @linux
 @pytest.mark.parametrize(("at_end", "beyond"), [(True, 64), (False, -1)])
-def test_the_guards_guard(at_end, beyond):
+def test_an_access_beyond_an_array_is_noticed(at_end, beyond):
     """Without this the test above could pass with any kernel."""
     done = run(
         f"a = guarded(np.ones(8), {at_end}); print(a.sum(), flush=True); "

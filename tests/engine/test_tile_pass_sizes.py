@@ -1,4 +1,4 @@
-"""Sizes at which a 32-bit index, a count of bytes or a buffer would overflow; memory."""
+"""Sizes at which a 32-bit index, a count of bytes or a buffer would overflow, and memory in use."""
 
 import mmap
 import os

@@ -40,7 +40,7 @@ LOOPS = {name: over(name) for name in EXACT}
 
 
 def arguments(name, dtype):
-    """Random numbers over the whole range, dense where the functions bend, and the edges."""
+    """Random numbers over the whole range, dense where the functions are curved, and the edges."""
     rng, info = np.random.default_rng(1), np.finfo(dtype)
     low, high = (-745.0, 709.7) if dtype == "float64" else (-103.9, 88.7)
     if name == "log":

@@ -1,4 +1,4 @@
-"""The gradients in long double, with a bound on the rounding error of any sane implementation.
+"""The gradients in long double, with a bound on the rounding error of an implementation.
 
 Nothing here is shared with `kernels`: dense one-hot matrices, whole-array formulas. Every value
 comes with a bound derived by first-order error analysis (Higham, Accuracy and Stability of

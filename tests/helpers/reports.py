@@ -1,4 +1,4 @@
-"""Made-up runs for the tests of the report: what a worker would have sent, at any speed."""
+"""Synthetic runs for the tests of the report: the records of a worker, at chosen speeds."""
 
 import itertools
 import json

@@ -30,7 +30,7 @@ def lines_of(directory):
     return [json.loads(line) for line in (directory / "timings.jsonl").read_text().splitlines()]
 
 
-def test_ctrl_c_leaves_a_report_and_the_same_command_goes_on(tmp_path):
+def test_an_interrupted_run_leaves_a_report_and_can_be_continued(tmp_path):
     command = [*SMALL, "--out", str(tmp_path)]
     # A shell has its background jobs ignore it.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)

@@ -1,4 +1,4 @@
-"""Sentences of the summary follow from the table; noise is not called a win."""
+"""The sentences of the summary follow from the table; noise is not called a win."""
 
 import re
 import statistics
@@ -9,7 +9,7 @@ from bench.report.results import Results, document
 from tests.helpers import reports
 
 
-def test_the_summary_can_be_recounted(report):
+def test_the_summary_follows_from_the_table(report):
     text = (report / "index.html").read_text()
     tiled = [cell for cell in reports.cells_of(text) if cell["contestant"] == "tiled"]
     assert all(cell["verdict"] == "faster" for cell in tiled)
@@ -18,7 +18,7 @@ def test_the_summary_can_be_recounted(report):
     assert f"{middle:.2g}× the speed of bare NumPy in the middle cell" in text
 
 
-def test_noise_is_no_win(tmp_path):
+def test_equal_speeds_are_no_win(tmp_path):
     """Variants that are equally fast but for noise."""
     same = dict.fromkeys(reports.SPEED, 1.0)
     for seed in range(3):

@@ -1,4 +1,4 @@
-"""The interval covers what it says, whatever the distribution; noise is never called a win."""
+"""Intervals of medians have the stated coverage, and verdicts allow for the noise."""
 
 import itertools
 import math
@@ -25,7 +25,7 @@ def test_coverage_counts_the_equally_likely_sides(passes):
 
 
 @pytest.mark.parametrize("passes", [3, 9, 12])
-def test_the_interval_holds_the_median_as_often_as_it_says(passes):
+def test_the_interval_covers_the_median_at_the_stated_rate(passes):
     """Log-normal times with outliers; 4 standard deviations of 4000 draws around the coverage."""
     rng = np.random.default_rng(passes)
     draws = np.exp(rng.standard_normal((4000, passes))) * rng.choice(
@@ -39,7 +39,7 @@ def test_the_interval_holds_the_median_as_often_as_it_says(passes):
 
 
 def test_ratios_are_made_within_a_pass():
-    """A drift that doubles every time from one pass to the next leaves no trace."""
+    """A drift that doubles each time from one pass to the next does not change them."""
     slow, fast = (
         {str(n): 3.0 * 2**n for n in range(9)},
         {str(n): 1.0 * 2**n for n in range(9) if n != 4},

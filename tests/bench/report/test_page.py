@@ -1,4 +1,4 @@
-"""The report of made-up runs: claims follow from the JSON, the page opens, slowdowns are seen."""
+"""The page and the CSV of a report, of finished and of interrupted runs; the page in a browser."""
 
 import csv
 import json
@@ -11,7 +11,7 @@ from bench.report import page
 from tests.helpers import reports
 
 
-def test_the_csv_says_what_the_json_says(report):
+def test_the_csv_agrees_with_the_json(report):
     with (report / "results.csv").open() as file:
         rows = list(csv.DictReader(file))
     found = reports.benchmarks(report)
@@ -23,7 +23,7 @@ def test_the_csv_says_what_the_json_says(report):
 
 @pytest.mark.parametrize("kept", [1, 2, 3, 20])
 @pytest.mark.parametrize("part", ["table", "sweep"])
-def test_whatever_an_interruption_leaves_is_a_report(tmp_path, kept, part):
+def test_the_report_of_an_interrupted_run(tmp_path, kept, part):
     records = reports.run(tmp_path, passes=1, problems=("softmax",), peers=())
     passed = [
         line for line in records.of("passed") if (line["shape"][1] == 20) == (part == "sweep")
@@ -103,8 +103,8 @@ def test_the_page_in_a_browser(report, browser, width):
     assert wide[0] <= wide[1]
 
 
-def test_the_browser_test_would_see_a_fetch(report, browser, tmp_path):
-    """The same page with one picture from elsewhere: it is asked for, or at least refused aloud."""
+def test_a_request_for_another_address_is_noticed(report, browser, tmp_path):
+    """With one picture from elsewhere: it is requested, or the browser logs that it was not."""
     text = (
         (report / "index.html")
         .read_text()
