@@ -7,13 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import numba
 import numpy as np
 import poisson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from poisson import Poisson, counts
+from poisson import Poisson
 
 import kernels
 import kernels.testing
@@ -27,6 +26,8 @@ from tests.helpers.cases import (
     without_bias,
 )
 from tests.helpers.comparison import assert_same
+from tests.helpers.declaration import DECLARATION
+from tests.helpers.marks import compiled
 from tests.helpers.oracle import loss_and_gradient
 from tests.helpers.strategies import examples, seeds, shapes
 
@@ -241,9 +242,6 @@ def test_update_is_a_step_against_the_gradient_exactly(problem, variant, dtype, 
 
 NAMES = ["loss_and_gradient", "loss", "gradient", "update", "sums", "average", "scores"]
 NAMES += ["predict", "descend", "VARIANTS"]
-DECLARATION = {"parameters": {"w": "D", "b": ""}, "y": counts, "loop": poisson.sums_loop}
-DECLARATION |= {"numpy": poisson.sums_numpy, "residual": poisson.residual}
-compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is nothing to cache")
 
 
 @pytest.fixture

@@ -7,26 +7,18 @@ import os
 import sys
 import threading
 
-import numpy as np
 import pytest
 
 from kernels import softmax
-from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.cases import PROBLEMS, large_batch
 from tests.helpers.comparison import bits
 from tests.helpers.interpreter import HANGS, run_python
-
-fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-ignore_fork = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
-
-
-def new_batch(problem):
-    """Enough work for several threads."""
-    return random_batch(problem, np.random.default_rng(1), (40_003, 7, 5, 6))
+from tests.helpers.marks import fork, ignore_fork_warning, linux
 
 
 def all_bits(threads=4):
     return b"".join(
-        bits(module.loss_and_gradient(*new_batch(problem), reg=0.1, threads=threads))
+        bits(module.loss_and_gradient(*large_batch(problem), reg=0.1, threads=threads))
         for problem, module in PROBLEMS.items()
     )
 
@@ -41,7 +33,8 @@ def run(program, **environment):
 
     A crash, a deadlock or a traceback fails the test.
     """
-    header = "import sys\nfrom tests.test_processes import *\n"
+    header = "import sys\nimport numpy as np\nfrom tests.helpers.cases import random_batch\n"
+    header += "from tests.test_processes import *\n"
     libraries = os.path.join(sys.prefix, "lib")  # where pip puts TBB
     done = run_python(
         "-c", header + program, timeout=2 * HANGS, **{"LD_LIBRARY_PATH": libraries, **environment}
@@ -81,7 +74,7 @@ def meanwhile():
 beside = threading.Thread(target=meanwhile)
 beside.start()
 names = [*PROBLEMS]
-batches = [new_batch(problem) for problem in names]
+batches = [large_batch(problem) for problem in names]
 
 def call(i, threads):
     return bits(PROBLEMS[names[i]].loss_and_gradient(*batches[i], threads=threads))
@@ -115,7 +108,7 @@ def test_eight_threads_of_two_hundred_calls_beside_each_layer_of_numba(layer):
 @pytest.mark.parametrize("backend", ["threading", "loky"])
 def test_joblib(backend):
     joblib = pytest.importorskip("joblib")
-    batch = new_batch("softmax")
+    batch = large_batch("softmax")
     call = functools.partial(softmax.loss_and_gradient, *batch, threads=3)
     results = joblib.Parallel(n_jobs=4, backend=backend)(joblib.delayed(call)() for _ in range(200))
     assert {bits(result) for result in results} == {
@@ -157,7 +150,7 @@ print("right")
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@linux
 def test_too_little_memory_is_a_memory_error():
     """Wherever it runs out: in Python, or in compiled code.
 
@@ -209,7 +202,7 @@ def resident():
 
 rng = np.random.default_rng(2)
 small = {problem: random_batch(problem, rng, (50, 4, 3, 5)) for problem in PROBLEMS}
-large = {problem: new_batch(problem) for problem in PROBLEMS}
+large = {problem: large_batch(problem) for problem in PROBLEMS}
 
 def calls(count):
     for turn in range(count):
@@ -231,7 +224,7 @@ print(resident() - before, threading.active_count() - threads)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@linux
 def test_ten_thousand_calls_leak_nothing():
     """Less than 100 bytes a call, and no thread; refusals and calls on several threads too."""
     memory, threads = map(int, run(LEAK).split())
@@ -255,7 +248,7 @@ def ask_a_child(connection):
     child.join()
 
 
-@ignore_fork
+@ignore_fork_warning
 @pytest.mark.parametrize("depth", [send_bits, ask_a_child], ids=["child", "grandchild"])
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_children_after_threads_have_run(method, depth, right):
@@ -271,7 +264,7 @@ def test_children_after_threads_have_run(method, depth, right):
 
 
 @fork
-@ignore_fork
+@ignore_fork_warning
 def test_forks_while_threads_are_at_work(right):
     """A child may begin while the parent's threads hold whatever locks there are."""
     stop = threading.Event()

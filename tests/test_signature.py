@@ -1,4 +1,4 @@
-"""How the functions are called: names and defaults, help, errors, keywords, compiled callers.
+"""How the functions are called: names and defaults, help, errors and keywords.
 
 The public functions are made from a declaration. They must look as if they were written out, with
 the signatures that they have had since the first edition, which stand here as a table.

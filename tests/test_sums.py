@@ -451,10 +451,7 @@ class TestRefusals:
             module.average(parts(), *batch[2:])
 
 
-# ---- sums that leave the dtype ----
-
-
-# ---- steps ----
+# ---- units, and what leaves float64 ----
 
 
 @pytest.mark.parametrize("exponent", [-600, -149, 100, 600])

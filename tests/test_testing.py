@@ -4,14 +4,12 @@ import numba
 import numpy as np
 import poisson
 import pytest
-from poisson import Poisson, counts
+from poisson import Poisson
 
 import kernels
 import kernels.testing
-
-DECLARATION = {"parameters": {"w": "D", "b": ""}, "y": counts, "loop": poisson.sums_loop}
-DECLARATION |= {"numpy": poisson.sums_numpy, "residual": poisson.residual}
-compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is nothing to cache")
+from tests.helpers.declaration import DECLARATION
+from tests.helpers.marks import compiled
 
 
 def test_the_check_passes():

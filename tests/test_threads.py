@@ -5,7 +5,6 @@ The pool by itself, with a small kernel, is tested in engine/test_pool.py.
 
 import concurrent.futures
 import multiprocessing
-import os
 import threading
 
 import numpy as np
@@ -13,23 +12,21 @@ import pytest
 
 import kernels
 from kernels import softmax
-from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
+from tests.helpers.cases import DTYPES, PROBLEMS, large_batch
 from tests.helpers.comparison import bits
 from tests.helpers.interpreter import HANGS, run_program
+from tests.helpers.marks import fork, ignore_fork_warning
 
 
 @pytest.fixture
 def batch():
-    return random_batch("softmax", np.random.default_rng(1), (40_003, 7, 5, 1))
+    return large_batch("softmax")
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_same_bits_for_any_number_of_threads(problem, dtype):
-    module, batch = (
-        PROBLEMS[problem],
-        random_batch(problem, np.random.default_rng(2), (40_003, 7, 5, 6), dtype),
-    )
+    module, batch = PROBLEMS[problem], large_batch(problem, 2, dtype)
     for X in (batch[0], np.asfortranarray(batch[0])):
         one = bits(module.loss_and_gradient(X, *batch[1:], reg=0.1, threads=1))
         for threads in (2, 3, 4, 8, 16, None):
@@ -85,8 +82,8 @@ def test_eight_callers_at_once(batch):
         assert all(got == want for results in callers.map(call, range(8)) for got in results)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@fork
+@ignore_fork_warning
 def test_after_fork(batch):
     want = bits(softmax.loss_and_gradient(*batch, threads=4))  # the threads exist now
     context = multiprocessing.get_context("fork")

@@ -6,8 +6,6 @@ import pytest
 from tests.helpers.cases import PROBLEMS, random_batch
 from tests.helpers.oracle import loss_and_gradient
 
-SHAPE = (60, 5, 4, 7)
-
 
 def by_torch(X, y, W1, b1, W2, b2):
     torch = pytest.importorskip("torch")
@@ -32,7 +30,7 @@ def by_jax(X, y, *parameters):
 
 @pytest.mark.parametrize("library", [by_torch, by_jax])
 def test_automatic_differentiation(library):
-    batch = random_batch("two_layer", np.random.default_rng(10), SHAPE)
+    batch = random_batch("two_layer", np.random.default_rng(10), (60, 5, 4, 7))
     expected = library(*batch)
     bounds = loss_and_gradient("two_layer", *batch)[1]
     for variant in PROBLEMS["two_layer"].VARIANTS:

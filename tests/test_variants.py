@@ -18,6 +18,7 @@ from tests.helpers.cases import (
 )
 from tests.helpers.comparison import assert_equal_to_oracle
 from tests.helpers.forms import every_other
+from tests.helpers.marks import compiled
 from tests.helpers.oracle import loss_and_gradient
 from tests.helpers.strategies import examples, seeds, shapes
 
@@ -112,16 +113,13 @@ def test_any_shape(problem, variant, shape, seed, reg, dtype, weighted):
     assert_equal_to_oracle(problem, variant, *batch, reg=reg, sample_weight=s)
 
 
-SHAPE = (60, 5, 4, 7)
-
-
 @pytest.mark.parametrize("problem", ["softmax", "logistic", "linear"])
 def test_scikit_learn(problem):
     _loss = pytest.importorskip("sklearn._loss")
     from sklearn.linear_model._linear_loss import LinearModelLoss
 
     rng = np.random.default_rng(9)
-    X, y, W, b = batch = random_batch(problem, rng, SHAPE)
+    X, y, W, b = batch = random_batch(problem, rng, (60, 5, 4, 7))
     s = rng.uniform(0.1, 2, len(X))
     if problem == "softmax":
         base = _loss.HalfMultinomialLoss(n_classes=W.shape[1])
@@ -143,11 +141,8 @@ def test_scikit_learn(problem):
         assert (np.abs(db - gradient[..., -1]) <= 2 * bounds[1].bound).all()
 
 
-FUNCTIONS = ["loss_and_gradient", "loss", "gradient", "update"]
-
-
-@pytest.mark.skipif(config.DISABLE_JIT, reason="the kernels that count what is wrong are compiled")
-@pytest.mark.parametrize("what", [*FUNCTIONS, "sums"])
+@compiled
+@pytest.mark.parametrize("what", ["loss_and_gradient", "loss", "gradient", "update", "sums"])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_what_needs_no_conversion_is_not_validated_first(problem, dtype, what, monkeypatch):

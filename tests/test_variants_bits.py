@@ -5,17 +5,23 @@ import platform
 import numpy as np
 import pytest
 
-from tests.helpers.cases import DTYPES, PROBLEMS, VARIANTS, random_batch, spread, without_bias
+from tests.helpers.cases import (
+    DTYPES,
+    PROBLEMS,
+    VARIANTS,
+    large_batch,
+    random_batch,
+    spread,
+    without_bias,
+)
 from tests.helpers.comparison import assert_equal_to_oracle, assert_same, bits
 from tests.helpers.oracle import loss_and_gradient
-
-SHAPE = (40_003, 7, 5, 6)  # enough for several threads, chunks and tiles
 
 
 @pytest.fixture(params=[(problem, dtype) for problem in PROBLEMS for dtype in DTYPES], ids="-".join)
 def case(request):
     problem, dtype = request.param
-    return problem, random_batch(problem, np.random.default_rng(30), SHAPE, dtype)
+    return problem, large_batch(problem, 30, dtype)
 
 
 def test_weights_of_one_change_no_bit(case):

@@ -202,9 +202,6 @@ def test_a_callback_stops_at_the_parameters_that_it_was_shown(batch_size, varian
             )
 
 
-# ---- batches ----
-
-
 # ---- the rest ----
 
 

@@ -1,13 +1,11 @@
 """`engine/average.py` holds the only division by the weight of samples."""
 
 import ast
-from pathlib import Path
 
-import kernels
+from tests.helpers.packages import SOURCE
 
 WEIGHTS = {"weight", "weights", "total_weight", "sample_weight", "s", "n_samples", "N", "total"}
 SAMPLES = {"X", "y", "s", "rows", "weights", "sample_weight", "losses"}
-PACKAGE = Path(kernels.__file__).parent
 
 
 def is_weight(node):
@@ -93,8 +91,8 @@ def test_the_only_division_by_the_weight_of_samples():
     one, in a ratio of numbers of samples. Nor does `//`, which splits work into chunks.
     """
     hits = [
-        (path.relative_to(PACKAGE).as_posix(), division)
-        for path in sorted(PACKAGE.rglob("*.py"))
+        (path.relative_to(SOURCE).as_posix(), division)
+        for path in sorted(SOURCE.rglob("*.py"))
         for division in divisions_by_a_weight(path.read_text(encoding="utf-8"))
     ]
     assert hits == [("engine/average.py", "total / weight")]

@@ -3,11 +3,11 @@
 Each test runs new processes with a copy of the package.
 """
 
-import os
 import shutil
 
 import pytest
 
+from tests.helpers.marks import fork
 from tests.helpers.packages import cached, copy_of_kernels, home_of, run
 
 PROGRAM = """
@@ -64,7 +64,7 @@ def test_what_two_processes_compiled_is_not_mixed_up_in_a_third(install):
     assert run(install, DESCENTS.format("logistic, linear")) == f"{logistic}\n{linear}"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+@fork
 def test_a_forked_child_gives_other_names_than_its_parent(install):
     """Both may compile, and a third process load what they kept."""
     program = """if True:

@@ -4,11 +4,10 @@ Each test starts processes that hide an interface while a small package with the
 `jit.py` is imported.
 """
 
-import os
-
 import pytest
 
 from kernels.engine import cache
+from tests.helpers.marks import posix
 from tests.helpers.packages import home_of, output, small_package, start
 
 HELPER = """
@@ -114,7 +113,7 @@ def test_numbas_own_cache_is_not_stale(tiny):
     assert run(tiny, without)[0] == f"{RIGHT.replace('8', '12')} 0"
 
 
-@pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
+@posix
 def test_numbas_own_cache_is_used_only_where_nobody_else_can_write(tiny):
     for directory in (tiny / "__pycache__", home_of(tiny) / ".cache" / "numba"):
         directory.mkdir(parents=True)

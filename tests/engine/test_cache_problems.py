@@ -10,9 +10,9 @@ import pytest
 
 from kernels.engine import cache
 from tests.helpers.interpreter import run_python
+from tests.helpers.marks import compiled
 from tests.helpers.packages import cached
 
-compiled = pytest.mark.skipif(numba.config.DISABLE_JIT, reason="there is nothing to cache")
 PROGRAM = """
 import numpy as np
 from numba import njit

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from kernels.engine import cache as engine_cache
+from tests.helpers.marks import ignore_fork_warning, posix
 from tests.helpers.packages import cached, output, run, small_package, start
 
 TINY = """
@@ -28,7 +29,6 @@ USE = """
 from tiny.kernel import twice
 print(twice(4), sum(twice.stats.cache_hits.values()))
 """
-posix = pytest.mark.skipif(os.name != "posix", reason="who may write is said otherwise here")
 root = pytest.mark.skipif(
     os.name != "posix" or os.geteuid() != 0, reason="only root can be two users"
 )
@@ -261,7 +261,7 @@ print("none failed")
 
 
 @posix
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@ignore_fork_warning
 def test_eight_processes_at_once_twenty_times(tiny):
     cache = tiny.parent / "cache"
     assert output(start(tiny, MANY, NUMBA_CACHE_DIR=str(cache))) == ("none failed", "")

@@ -8,14 +8,14 @@ import pytest
 from kernels import softmax
 from kernels.engine.pool import DONE, POOL, Job, Role
 from kernels.engine.reduce import Goal
-from tests.helpers.cases import random_batch
+from tests.helpers.cases import large_batch
 from tests.helpers.comparison import bits
 from tests.helpers.interpreter import HANGS
 
 
 @pytest.fixture
 def batch():
-    return random_batch("softmax", np.random.default_rng(1), (40_003, 7, 5, 1))
+    return large_batch("softmax")
 
 
 def test_a_helper_takes_chunks(batch):

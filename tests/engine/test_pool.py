@@ -17,6 +17,7 @@ from kernels.engine import pool
 from kernels.engine.cache import entry_point
 from kernels.engine.pool import DONE, NEXT, POOL, Job, Role, atomic_fetch_add, spin_until_done
 from tests.helpers.interpreter import HANGS
+from tests.helpers.marks import fork, ignore_fork_warning
 
 ROWS = 500  # of a chunk
 
@@ -194,8 +195,8 @@ def test_eight_callers_at_once(kernel, X):
         assert [*callers.map(call, range(8))] == [{want}] * 8
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
-@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@fork
+@ignore_fork_warning
 def test_a_fork_while_threads_are_at_work(kernel, X):
     """A child has none of its parent's threads, and may begin while they hold a lock."""
     want, stop = run(kernel, X, 1), threading.Event()

@@ -6,6 +6,7 @@ import pytest
 
 from tests.helpers.cases import DTYPES, PROBLEMS, named, random_batch, without_bias
 from tests.helpers.comparison import assert_within
+from tests.helpers.marks import compiled
 from tests.helpers.oracle import loss_and_gradient
 
 
@@ -55,7 +56,7 @@ CALLS = [  # problem, variant, dtype, with a bias, with weights
 ]
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="compiled callers need a compiler")
+@compiled
 @pytest.mark.parametrize(("problem", "variant", "dtype", "bias", "weighted"), CALLS)
 def test_raw_functions_called_from_compiled_code(problem, variant, dtype, bias, weighted):
     """With a bias or None, with weights or None; the numbers are those of the public functions."""
@@ -122,7 +123,7 @@ def test_raw_functions_called_from_python(problem, variant, dtype):
         assert np.array_equal(part, copy)
 
 
-@pytest.mark.skipif(numba.config.DISABLE_JIT, reason="tiles exist only compiled")
+@compiled
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_a_raw_tiled_gradient(problem):
     """The quick part of the test above, whose calls compile the tiles eight times."""

@@ -7,7 +7,6 @@ NUMBA_BOUNDSCHECK does not see; the processor does.
 import ctypes
 import mmap
 import signal
-import sys
 
 import numpy as np
 import pytest
@@ -18,8 +17,8 @@ from kernels.engine.reduce import Goal
 from tests.helpers.cases import DTYPES, PROBLEMS, SHAPES, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle
 from tests.helpers.interpreter import run_program
+from tests.helpers.marks import linux
 
-linux = pytest.mark.skipif(sys.platform != "linux", reason="mprotect by way of ctypes")
 MORE_SHAPES = [
     (1, 1, 2, 1),
     (3, 2, 3, 4),
@@ -148,10 +147,8 @@ def test_nothing_beyond_any_array_is_read_or_written():
     assert done.stdout == "right\n"
 
 
-HEAP = {
-    "LD_PRELOAD": "libc_malloc_debug.so.0",
-    "MALLOC_CHECK_": "3",
-}  # glibc's own: looks at the byte behind what is freed
+# glibc's own check: it looks at the byte behind what is freed.
+HEAP = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}
 
 
 @linux

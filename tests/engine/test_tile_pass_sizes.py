@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import sys
 
 import numpy as np
 import pytest
@@ -11,6 +10,7 @@ from kernels import softmax
 from tests.helpers.cases import PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, assert_within
 from tests.helpers.interpreter import run_program
+from tests.helpers.marks import linux
 from tests.helpers.oracle import loss_and_gradient
 
 BEYOND = 2**31  # elements, which no int32 counts
@@ -141,7 +141,7 @@ print(high_water() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc")
+@linux
 @pytest.mark.parametrize(
     ("shape", "step"),
     [

@@ -59,6 +59,11 @@ def case_of(
     return batch if bias else without_bias(problem, batch)
 
 
+def large_batch(problem: str, seed: int = 1, dtype: Any = np.float64) -> tuple[Any, ...]:
+    """Enough samples for several threads, chunks and tiles."""
+    return case_of(problem, seed, (40_003, 7, 5, 6), dtype)
+
+
 def named(problem: str, batch: tuple[Any, ...]) -> dict[str, Any]:
     """The parts of a batch by the names of the arguments."""
     return dict(zip(["X", "y", *PROBLEMS[problem].Parameters._fields], batch, strict=True))
