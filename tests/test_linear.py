@@ -1,4 +1,4 @@
-"""What is particular to linear regression: residuals whose square is close to the range's end."""
+"""What is particular to linear regression: large residuals."""
 
 import pytest
 

@@ -1,14 +1,12 @@
 """`python -m kernels` checks every kernel, and reports one that is wrong."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 import kernels
 from kernels import softmax
 from kernels.__main__ import main
+from tests.helpers.interpreter import run_python
 
 
 def test_every_kernel_is_checked(capsys, monkeypatch):
@@ -31,17 +29,14 @@ def test_a_wrong_kernel_is_found(capsys, monkeypatch, wrong):
         return loss, weight, wrong(dW), db
 
     monkeypatch.setitem(softmax.VARIANTS, "loop", planted)
-    with (
-        pytest.MonkeyPatch.context() as unchecked
-    ):  # the check of results would refuse the nan first
+    # The check of results would refuse the nan first.
+    with pytest.MonkeyPatch.context() as unchecked:
         unchecked.setattr(kernels.validate, "result", lambda *_: None)
         assert main() == 1
     assert "A KERNEL IS WRONG" in capsys.readouterr().out
 
 
 def test_from_the_command_line():
-    done = subprocess.run(
-        [sys.executable, "-m", "kernels"], capture_output=True, text=True, check=False
-    )
+    done = run_python("-m", "kernels")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("every kernel is right\n")

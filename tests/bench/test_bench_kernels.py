@@ -1,37 +1,19 @@
 """The calls that the benchmark times, and pytest-benchmark's own run of them."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from bench import bench_kernels
 from bench.measure.plan import BASELINE, Case
 from kernels import softmax
-from tests.helpers.interpreter import ROOT
+from tests.helpers.interpreter import run_python
 from tests.helpers.reports import AIRFOIL
 
 
 def test_pytest_alone_runs_the_table():
     """With pytest-benchmark's own options, and no report."""
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "bench",
-        "-q",
-        "-k",
-        "spiral and float32",
-        "--benchmark-only",
-    ]
-    done = subprocess.run(
-        [*command, "--benchmark-max-time=0.01"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    options = ["-q", "-k", "spiral and float32", "--benchmark-only", "--benchmark-max-time=0.01"]
+    done = run_python("-m", "pytest", "bench", *options)
     assert done.returncode == 0, done.stdout + done.stderr
     assert f"{1 + len(softmax.VARIANTS)} passed" in done.stdout  # the baseline too
 

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 HANGS = 120  # seconds after which something is taken to hang: never a measurement
 
 
-def run_program(program: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run_program(program: str, **environment: Any) -> "subprocess.CompletedProcess[str]":
     """Run a program that can import `kernels`, `bench` and `tests`.
 
     Gives its exit status and what it wrote.

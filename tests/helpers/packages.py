@@ -42,10 +42,12 @@ def home_of(package: Path) -> Path:
 
 def start(package: Path, program: str, **environment: str) -> "subprocess.Popen[str]":
     """Start a new process that imports the package, without the settings of this one for Numba."""
-    dropped = ("NUMBA_", "XDG_")
+    dropped = ["NUMBA_", "XDG_"]
     if "setuid" in program:  # another user cannot write what coverage counts
-        dropped += ("COVERAGE_",)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(dropped)}
+        dropped.append("COVERAGE_")
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(tuple(dropped))
+    }
     of_package = {"PYTHONPATH": str(package.parent), "HOME": str(home_of(package))}
     return subprocess.Popen(
         [sys.executable, "-c", program],

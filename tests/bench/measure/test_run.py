@@ -11,19 +11,9 @@ from collections import Counter
 
 from bench.measure.plan import BASELINE, CONTROL, VISITS
 from bench.report.results import load
-from tests.helpers.interpreter import ROOT
+from tests.helpers.interpreter import ROOT, run_python
 
-SMALL = [
-    sys.executable,
-    "-m",
-    "bench",
-    "--quick",
-    "--problems",
-    "linear",
-    "--dtypes",
-    "float64",
-    "--peers",
-]
+SMALL = ["-m", "bench", "--quick", "--problems", "linear", "--dtypes", "float64", "--peers"]
 
 
 def lines_of(directory):
@@ -35,7 +25,7 @@ def test_an_interrupted_run_leaves_a_report_and_can_be_continued(tmp_path):
     # A shell has its background jobs ignore it.
     listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
     begun = subprocess.Popen(
-        command,
+        [sys.executable, *command],
         cwd=ROOT,
         stderr=subprocess.PIPE,
         text=True,
@@ -58,7 +48,7 @@ def test_an_interrupted_run_leaves_a_report_and_can_be_continued(tmp_path):
     )
     assert "The run was interrupted" in (tmp_path / "index.html").read_text()
 
-    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    again = run_python(*command)
     assert again.returncode == 0, again.stderr
     assert "holds an unfinished run of the same" in again.stderr
     after, found = lines_of(tmp_path), load(tmp_path)

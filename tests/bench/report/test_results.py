@@ -1,14 +1,13 @@
 """The JSON of a report, from which every ratio of the page follows."""
 
 import statistics
-import subprocess
-import sys
 
 import pytest
 
 from bench.measure.plan import BASELINE, CONTROL
 from bench.report.intervals import trimmed
 from tests.helpers import reports
+from tests.helpers.interpreter import run_python
 
 
 def test_every_ratio_of_the_page_follows_from_the_json(report):
@@ -32,8 +31,7 @@ def test_every_ratio_of_the_page_follows_from_the_json(report):
 
 
 def test_pytest_benchmark_can_compare_it(report):
-    arguments = ["compare", str(report / "benchmark.json"), "--columns=median,rounds"]
-    command = [sys.executable, "-m", "pytest_benchmark", *arguments]
-    done = subprocess.run(command, cwd=report, capture_output=True, text=True, check=False)
+    arguments = ["compare", report / "benchmark.json", "--columns=median,rounds"]
+    done = run_python("-m", "pytest_benchmark", *arguments, cwd=report)
     assert done.returncode == 0, done.stderr
     assert "softmax-spiral-300x2x3-float64-tiled" in done.stdout
