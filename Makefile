@@ -1,11 +1,16 @@
-# make bench   the environment, the benchmark on real data, the report in .bench/index.html
-# make bench-peers  the same with scikit-learn, PyTorch, JAX and oneDAL beside ours, the report in
-#              .bench/peers/index.html
-# make test    the environment, every test; make test-slow, make test-matrix and make coverage are
-#              more of them
-# make examples  every script of examples/, the pictures into PICTURES
-# make check   lint, types, and the order of imports
-# make readme  bench, and its tables and figure into README.md and docs/
+# Development commands. All but clean first install what they need into .venv.
+#
+# make bench        run the benchmark, write the report .bench/index.html
+# make bench-peers  the same with PyTorch, JAX and oneDAL too, report in .bench/peers/index.html
+# make readme       make bench, then update the tables and the figure of README.md and docs/
+# make test         run the tests that are not marked slow
+# make test-slow    run those that are
+# make test-matrix  run the tests with several versions of Python, NumPy and Numba
+# make coverage     measure line and branch coverage
+# make mutants      mutation testing of kernels/
+# make examples     run every script of examples/, write the figures to PICTURES
+# make check        lint, check types and the layering of imports
+# make clean        remove .venv, .bench, .examples and .tox
 
 PYTHON ?= python3
 python = .venv/bin/python
@@ -26,7 +31,7 @@ examples: .venv/examples.installed
 	@for script in $(filter-out examples/figures.py,$(wildcard examples/*.py)); do \
 		echo "== $$script"; $(python) $$script --out $(PICTURES) || exit 1; done
 
-# In processes beside one another, at most 8; JOBS=0 for one.
+# In parallel, in at most 8 processes; JOBS=0 for a single process.
 JOBS ?= auto
 test: .venv/test.installed
 	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --durations=5
@@ -34,17 +39,16 @@ test: .venv/test.installed
 test-slow: .venv/test.installed
 	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile -m slow --durations=5
 
-# Of what runs in the interpreter; the empty cache makes the code that emits code run too.
+# Counts code that the interpreter runs. An empty cache makes the code generators run too.
 coverage: .venv/test.installed
 	NUMBA_CACHE_DIR=$$(mktemp -d) $(python) -m pytest --cov --cov-report=term -q $(TESTS)
 
-# Each small change of kernels/, made in place and undone, must fail a test; those that do not are
-# listed. Hours, for all of them: MUTANTS='--share 0.1 validate softmax' draws a tenth of those in
-# two files.
+# Makes small changes to kernels/ in place, undoes each, and lists those that no test detects. All of
+# them take hours; MUTANTS='--share 0.1 validate softmax' samples a tenth of those in two files.
 mutants: .venv/mutants.installed
 	$(python) tests/mutants.py $(MUTANTS)
 
-# Every Python that is found (pyenv's too), with the oldest and the newest NumPy and Numba.
+# Every Python found (pyenv's too) with the oldest and the newest NumPy and Numba.
 # MATRIX='-e py310-oldest' runs one.
 test-matrix: .venv/matrix.installed
 	PATH="$$PATH:$$(printf '%s:' "$$(pyenv root 2>/dev/null)"/versions/*/bin)" .venv/bin/tox run $(MATRIX)
@@ -63,7 +67,7 @@ clean:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
-# One stamp for each extra: installed once, and again when pyproject.toml changes.
+# One stamp file for each extra: installed again when pyproject.toml changes.
 .venv/%.installed: pyproject.toml | .venv/bin/python
 	$(python) -m pip install --editable '.[$*]'
 	@touch $@

@@ -1,9 +1,9 @@
 """The benchmark; `python -m bench` measures and writes the report.
 
-problems       the table of what is measured
-bare_numpy     what everything is held against, frozen
-peers          the same job in other libraries
+problems       the table: problems, data sets, sizes
+bare_numpy     the baseline of all ratios, frozen
+peers          loss and gradient in other libraries
 bench_kernels  one timing, by pytest-benchmark
-measure/       runs them, pass by pass
-report/        says what came out
+measure/       runs the timings in several passes
+report/        statistics, tables, figures and the HTML page
 """

@@ -17,8 +17,8 @@ from kernels.engine.pool import cpus
 
 
 def parser() -> argparse.ArgumentParser:
-    whole = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    preset = whole.add_mutually_exclusive_group()
+    root = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    preset = root.add_mutually_exclusive_group()
     preset.add_argument(
         "--quick",
         action="store_const",
@@ -31,53 +31,53 @@ def parser() -> argparse.ArgumentParser:
         action="store_const",
         dest="preset",
         const="full",
-        help="every cell, up to an hour",
+        help="every cell, an hour or more",
     )
-    whole.set_defaults(preset="default", command=measure)
-    whole.add_argument(
+    root.set_defaults(preset="default", command=measure)
+    root.add_argument(
         "--problems",
         nargs="+",
         default=[],
         metavar="NAME",
-        help="only these: softmax, say, or a row of the table",
+        help="only these problems (softmax) or rows of the table (softmax-digits-1797x64x10)",
     )
-    whole.add_argument(
-        "--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these: float64 float32"
+    root.add_argument(
+        "--dtypes", nargs="+", default=DTYPES, metavar="DTYPE", help="only these (float64 float32)"
     )
-    whole.add_argument(
+    root.add_argument(
         "--variants",
         nargs="+",
         default=[],
         metavar="NAME",
-        help=f"only these, and {BASELINE}, to which all ratios are",
+        help=f"only these variants, and {BASELINE}, the baseline of all ratios",
     )
-    whole.add_argument(
+    root.add_argument(
         "--peers",
         nargs="*",
         metavar="NAME",
-        help="only these libraries, or none; else all that are installed",
+        help="only these libraries, or none (default: all that are installed)",
     )
-    whole.add_argument(
+    root.add_argument(
         "--threads",
         type=int,
         default=cpus(),
-        help="of BLAS, of ours and of the peers; else one for each CPU",
+        help="threads of BLAS, of the tiled variant and of the peers (default: one per CPU)",
     )
-    whole.add_argument(
+    root.add_argument(
         "--out",
         type=Path,
         default=Path(".bench"),
         metavar="DIR",
-        help="where the report goes (.bench)",
+        help="directory of the report (default: .bench)",
     )
-    commands = whole.add_subparsers(metavar="compare")
+    commands = root.add_subparsers(metavar="compare")
     compare = commands.add_parser(
-        "compare", help="two reports side by side; exit status 1 if B is slower than A beyond noise"
+        "compare", help="compare two reports; exit status 1 if B is slower than A beyond the noise"
     )
     compare.add_argument("a", type=Path, metavar="A")
     compare.add_argument("b", type=Path, metavar="B")
     compare.set_defaults(command=comparison)
-    return whole
+    return root
 
 
 def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
@@ -125,18 +125,18 @@ def measure(arguments: argparse.Namespace) -> int:
     chosen = plan(arguments)
     records = Records(arguments.out, chosen, shlex.join(["python", "-m", "bench", *sys.argv[1:]]))
     chosen = records.plan
-    # For libraries that look at nothing else.
+    # Some libraries take their number of threads from the CPU affinity alone.
     if hasattr(os, "sched_setaffinity") and chosen.threads < cpus():
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: chosen.threads])
     if records.resumed:
-        print(f"{arguments.out} holds an unfinished run of the same: it goes on", file=sys.stderr)
+        print(f"{arguments.out} holds an unfinished run of the same plan: resumed", file=sys.stderr)
     ended = run(records)
     if not records.of("passed"):
         raise UsageError("stopped before anything was measured: there is no report")
     print(page.write(records, arguments.out))
     if not ended:
         print(
-            "Interrupted: the report is of what was done. The same command goes on from there.",
+            "Interrupted: the report is of what was done. The same command resumes the run.",
             file=sys.stderr,
         )
         return 130

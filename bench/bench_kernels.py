@@ -1,10 +1,10 @@
-"""pytest-benchmark over the table: one test for each problem, size, dtype and contestant.
+"""Timings by pytest-benchmark: one test for each problem, size, dtype and contestant.
 
     pytest bench --benchmark-only --benchmark-json=results.json
 
-Timed is the public call for loss and gradient, checks included, as a user pays for it, after it was
-compiled and its gradient compared with that of the `numpy` variant. `python -m bench` runs this
-file too, pass by pass, see `run`.
+Our variants are timed by the public `loss_and_gradient`, validation included, once it is compiled.
+A test fails if the gradient differs from that of the `numpy` variant in float64. Run by itself, the
+file times the default table once, without peers; `measure.worker` runs it with the cases of a pass.
 """
 
 import math
@@ -24,12 +24,12 @@ from bench.peers import PEERS
 from bench.problems import DTYPES, REG, Problem
 from kernels.engine.cache import directories
 
-# What a pass of `python -m bench` sets: cases, how many multiplications the oracle may do, and the
-# times of the last pass.
+# Set by `measure.worker`: the cases, the multiplications allowed for the long-double reference (0:
+# compute no errors), and the latest time of each case.
 CASES, CHECKED = pytest.StashKey[list[Case]](), pytest.StashKey[int]()
 KNOWN = pytest.StashKey[dict[str, float]]()
-ROUND = 50e-6  # seconds: a round of a shorter call is of several calls
-WARM = 0.02  # seconds: a longer call needs no warming up
+ROUND = 50e-6  # seconds: a round repeats shorter calls
+WARM = 0.02  # seconds: longer calls are timed without a warm-up call
 Call = Callable[[], tuple[float, Any]]
 
 
@@ -98,12 +98,12 @@ def test_gradient(
 
 @lru_cache(maxsize=1)
 def cell(problem: Problem, dtype: str) -> tuple[tuple[Any, ...], dict[str, Call | None]]:
-    """What all contestants are called with, and the calls that were prepared for it."""
+    """The arguments of all contestants, and a dict for the calls prepared with them."""
     return batch(problem, dtype), {}
 
 
 def prepared(case: Case, arrays: tuple[Any, ...]) -> Call | None:
-    """What is to be timed, compiled or loaded from disk."""
+    """The call to be timed, already compiled or loaded from disk; None if a peer has none."""
     if case.contestant in PEERS:
         call = PEERS[case.contestant].prepare(case.problem, arrays, REG)
         if call is not None:
@@ -113,10 +113,10 @@ def prepared(case: Case, arrays: tuple[Any, ...]) -> Call | None:
         return partial(getattr(bare_numpy, case.problem.name), *arrays, REG)
     variant = "tiled" if case.contestant == CONTROL else case.contestant
     public = partial(case.problem.module.loss_and_gradient, reg=REG, variant=variant)
-    public(*first(case.problem, case.dtype, 8))  # the same types, and no work to speak of
+    public(*first(case.problem, case.dtype, 8))  # the same types, with little work
     return partial(public, *arrays)
 
 
 def cached() -> int:
-    """How many compiled functions are kept on disk: more after a call that compiled."""
+    """The number of compiled functions on disk, which grows when a call compiles."""
     return sum(len(list(directory.glob("*.nbc"))) for directory in directories())

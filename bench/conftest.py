@@ -1,4 +1,4 @@
-"""What a reader of the JSON must know of the machine, beside what pytest-benchmark writes."""
+"""Add this package's description of the machine to the JSON of pytest-benchmark."""
 
 from bench.measure import machine
 

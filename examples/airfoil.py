@@ -1,8 +1,8 @@
-"""Linear regression of NASA's airfoil self-noise, from zero weights to least squares.
+"""Linear regression of NASA's airfoil self-noise by gradient descent, and a common sign error.
 
-Whether one descends the squared error, residual = prediction - target, or climbs the Gaussian
-log-likelihood, residual = target - prediction, the path is the same; taking the sign of the one and
-the residual of the other runs away from it.
+Descent on the squared error (residual = prediction - target) and ascent on the Gaussian
+log-likelihood (residual = target - prediction) take the same path. The sign of one with the
+residual of the other diverges.
 """
 
 from pathlib import Path
@@ -16,19 +16,19 @@ NAMES = ["frequency", "angle", "chord", "velocity", "thickness"]
 
 
 def data():
-    """The samples of bench/data (CC BY 4.0, see the note there), every column standardised."""
+    """The data of bench/data (CC BY 4.0, see its README), every column standardised."""
     table = np.loadtxt(Path(__file__).parents[1] / "bench" / "data" / "airfoil_self_noise.dat")
     table = (table - table.mean(axis=0)) / table.std(axis=0)
     return table[:, :-1], table[:, -1]
 
 
 def log_likelihood(mean_squared_error, N):
-    """Of N residuals under a normal distribution of their own variance."""
+    """Log-likelihood of N residuals under a normal distribution with their own variance."""
     return -N / 2 * (np.log(2 * np.pi * mean_squared_error) + 1)
 
 
 def climb(X, y, learning_rate, iterations, sign=1):
-    """The other convention: up the gradient of the log-likelihood; sign=-1 is the mistake."""
+    """Gradient ascent on the log-likelihood; sign=-1 is the mistake."""
     w, b = np.zeros(X.shape[1]), 0.0
     for _ in range(iterations):
         residual = y - (X @ w + b)
@@ -51,12 +51,12 @@ def main(out=Path()):
     print("weights: " + ", ".join(f"{name} {w:.4f}" for name, w in zip(NAMES, fit.w, strict=True)))
     climbed, _ = climb(X, y, 0.5, fit.n_iter)
     print(
-        "climbing the log-likelihood instead: "
+        "ascent on the log-likelihood instead: "
         f"weights differ by {np.abs(climbed - fit.w).max():.1e}"
     )
     lost, _ = climb(X, y, 0.5, 50, sign=-1)
     print(
-        "with the one's sign and the other's residual: "
+        "with the sign of one and the residual of the other: "
         f"after 50 steps the largest weight is {np.abs(lost).max():.1e}"
     )
 

@@ -1,8 +1,8 @@
-"""Why divide by N? The largest learning rate that converges, for the mean and for the sum.
+"""Why divide by N? The largest learning rate that converges, with the mean and with the sum.
 
-Both are found by trying: linear regression on N samples is run at one rate after another. The
-mean's hardly changes with N; the sum's is N times smaller, so that a program which sums must be
-tuned again for every batch size.
+Both are found by bisection, running linear regression on N samples at one rate after another. With
+the mean of the gradients the rate hardly changes with N; with the sum it is N times smaller, and
+must be tuned again for every batch size.
 """
 
 from pathlib import Path
@@ -22,7 +22,7 @@ def descends(X, y, learning_rate):
 
 
 def largest_rate(descends, low=1e-6, high=1e3, steps=20):
-    """By bisection on a logarithmic scale."""
+    """Bisection on a logarithmic scale."""
     for _ in range(steps):
         middle = np.sqrt(low * high)
         low, high = (middle, high) if descends(middle) else (low, middle)
@@ -39,7 +39,7 @@ def main(out=Path(), largest=8192):
     for N in sizes:
         batch = X[:N], y[:N]
         mean.append(largest_rate(lambda rate, batch=batch: descends(*batch, rate)))
-        # the sum's gradient is N times the mean's, so a step along it is one of N times the rate
+        # The sum is N times the mean, so its step at a rate is the mean's step at N times the rate.
         total.append(largest_rate(lambda rate, batch=batch, N=N: descends(*batch, N * rate)))
         ones = np.column_stack([batch[0], np.ones(N)])
         bound.append(2 / np.linalg.eigvalsh(ones.T @ ones / N)[-1])

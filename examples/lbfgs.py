@@ -1,8 +1,8 @@
-"""L-BFGS of SciPy on the same gradient, against scikit-learn's LogisticRegression.
+"""SciPy's L-BFGS with this package's gradient, compared with scikit-learn's LogisticRegression.
 
-`scipy.optimize.minimize(jac=True)` takes a function that gives loss and gradient: ours. Both
-minimise the same loss (reg = 1 / (C N)) with the same L-BFGS until no component of the gradient is
-larger than 1e-6; what differs is who computes the gradient.
+`scipy.optimize.minimize(jac=True)` takes a function that returns loss and gradient. Both minimise
+the same loss (reg = 1 / (C N)) with SciPy's L-BFGS until no component of the gradient is larger
+than 1e-6; they differ in the code that computes the gradient.
 """
 
 import time
@@ -31,7 +31,7 @@ def synthetic(N):
 
 
 def ours(X, y, path=None):
-    """L-BFGS on our loss_and_gradient."""
+    """Parameters found by L-BFGS with `logistic.loss_and_gradient`."""
     y = y.astype(X.dtype)
 
     def loss_and_gradient(parameters):
@@ -55,7 +55,7 @@ def theirs(X, y):
 
 
 def steepness(X, y, parameters):
-    """The largest component of the gradient: what is left to descend."""
+    """The largest component of the gradient in absolute value."""
     return max(
         np.abs(part).max()
         for part in logistic.gradient(X, y, parameters[:-1], parameters[-1], reg=REG)
@@ -63,7 +63,7 @@ def steepness(X, y, parameters):
 
 
 def timed(solve, X, y, repeats=5):
-    """The solution, and the median of the milliseconds."""
+    """The solution, and the median time in milliseconds."""
     took = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -1,8 +1,8 @@
-"""Logistic regression by hand: two features, step 0.1, reg 0 and 10, until steps are short.
+"""Logistic regression with two features by gradient descent, and a false convergence.
 
-The exercise of a well-known course (205 samples, no bias, at most 10,000 iterations, AUC of the
-training set), on data drawn here. Many who solved it compared the new weights with an old name for
-the same array: no step at all, and "converged".
+An exercise of a well-known course (205 samples, no bias, learning rate 0.1, reg 0 and 10, at most
+10,000 iterations, AUC of the training set), on synthetic data. A common mistake is to update the
+weights in place and compare them with another name of the same array: the step seems to be 0.
 """
 
 from pathlib import Path
@@ -15,7 +15,7 @@ from kernels import logistic
 
 
 def data(N=205, seed=0):
-    """Two overlapping clouds, the features of different scales and correlated."""
+    """Two overlapping classes with correlated features of different scales."""
     rng = np.random.default_rng(seed)
     y = rng.choice([-1, 1], N)
     X = rng.normal(size=(N, 2)) @ [[1.0, 0.6], [0.0, 1.4]] + y[:, None] * [0.9, 0.4]
@@ -23,7 +23,7 @@ def data(N=205, seed=0):
 
 
 def converged_at_once(X, y, learning_rate=0.1, tol=1e-5):
-    """The mistake: w is changed in place, and the old weights with it."""
+    """The mistake: `old` is the array that is updated in place."""
     w, iteration, step = np.zeros(2), 0, np.inf
     while step > tol and iteration < 10_000:
         old = w

@@ -1,4 +1,4 @@
-"""Poisson regression, a problem of your own: counts y whose mean is exp(x w + b).
+"""Poisson regression, a problem defined outside the package: counts y whose mean is exp(x w + b).
 
 ::
 
@@ -43,7 +43,7 @@ def residual(z, y):
 
 
 def counts(y):
-    """Counts, or other numbers that are not negative."""
+    """Raise ValueError for negative targets."""
     if (y < 0).any():
         raise ValueError(f"y[{y.argmin()}] is {y.min()}: a count is not negative")
 

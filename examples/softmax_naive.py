@@ -1,8 +1,8 @@
-"""CS231n's softmax_loss_naive, features × samples: every variant gives the same, without a copy.
+"""CS231n's softmax_loss_naive, with X as features × samples, compared with every variant.
 
-The older notes store W as (C, D) and X as (D, N). Passing X.T and W.T is all that it takes: the
-kernels read either order. With small weights every class is equally probable, so the loss must
-begin at log C; the notes tell to check that first.
+The older notes store W as (C, D) and X as (D, N): pass W.T, and X.T, which is not copied by the
+tiled variant. With small weights all classes are about equally probable, so the initial loss must
+be about log C, which the notes advise to check first.
 """
 
 import time
@@ -16,7 +16,7 @@ from kernels import softmax
 
 
 def softmax_loss_naive(W, X, y, reg):
-    """As an assignment's solution has it: W (C, D), X (D, N), loops, the gradient of W alone."""
+    """A solution of the assignment: W (C, D), X (D, N), loops, the gradient of W alone."""
     C, N = len(W), X.shape[1]
     loss, dW = 0.0, np.zeros_like(W)
     for n in range(N):
@@ -26,7 +26,7 @@ def softmax_loss_naive(W, X, y, reg):
         loss -= np.log(p[y[n]])
         for c in range(C):
             dW[c] += (p[c] - (c == y[n])) * X[:, n]
-    # Forgetting one of these 1/N is the usual mistake.
+    # A common mistake is to forget one of the two divisions by N.
     return loss / N + 0.5 * reg * (W * W).sum(), dW / N + reg * W
 
 
@@ -39,7 +39,7 @@ def main(out=Path(), reg=1e-3):
     print(f"initial loss {loss:.4f}, log C = {np.log(C):.4f}")
     worst = {}
     for variant in softmax.VARIANTS:
-        if variant == "python":  # the interpreted loop takes its time
+        if variant == "python":  # slow: fewer samples
             some = slice(0, 100)
             _, expected = softmax_loss_naive(W, X[:, some], y[some], reg)
         else:

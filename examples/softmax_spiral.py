@@ -1,4 +1,4 @@
-"""CS231n's linear softmax classifier on three arms of a spiral.
+"""CS231n's linear softmax classifier on a spiral of three arms.
 
 The program of https://cs231n.github.io/neural-networks-case-study/: K = 3 arms of N = 100 points, W
 = 0.01 · randn, 200 steps of size 1, reg = 1e-3. The notes end at a loss of 0.79 and a training
@@ -17,7 +17,7 @@ COLOURS = ListedColormap(["#4477aa", "#ddaa33", "#bb5566"])
 
 
 def spiral(N=100, K=3, seed=0):
-    """K arms of N points in the plane, as in the notes."""
+    """The notes' data: K arms of N points in the plane."""
     rng = np.random.default_rng(seed)
     radius, y = np.tile(np.linspace(0, 1, N), K), np.repeat(np.arange(K), N)
     angle = np.concatenate([np.linspace(4 * k, 4 * (k + 1), N) for k in range(K)])
@@ -26,7 +26,7 @@ def spiral(N=100, K=3, seed=0):
 
 
 def draw_regions(axes, X, y, predict, title):
-    """The class of every place in the plane under the samples."""
+    """Draw the predicted class at every point of the plane, and the samples on top."""
     edge = np.linspace(-1.25, 1.25, 300)
     grid = np.column_stack([side.ravel() for side in np.meshgrid(edge, edge)])
     axes.imshow(
@@ -55,7 +55,7 @@ def main(out=Path()):
     accuracy = np.mean(softmax.predict(X, fit.W, fit.b) == y)
     print(f"training accuracy: {accuracy:.2f}")
 
-    # What the notes' exp(scores) without the maximum subtracted makes of sure scores.
+    # The notes' exp(scores), without subtracting the maximum, overflows for large scores.
     large = 1000 * X @ fit.W
     with np.errstate(over="ignore", invalid="ignore"):
         unsafe = np.exp(large) / np.exp(large).sum(axis=1, keepdims=True)

@@ -1,8 +1,8 @@
-"""y = x² for x = 1..5 from the features [x, x²]: raw ones diverge, standardised ones do not.
+"""Linear regression of y = x² on [x, x²], x = 1..5: diverges on raw features, not on standardised.
 
-With the raw features the largest eigenvalue of XᵀX/N is about 200, so that steps of more than 0.01
-are too long; each step multiplies the error by the same factor, and a loop that does not look
-prints larger and larger numbers, then inf, then nan.
+With the raw features the largest eigenvalue of XᵀX/N is about 200, so learning rates above 0.01 are
+too large: each step multiplies the error by about the same factor, and a loop without a check
+prints growing losses, then inf, then nan.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""What measures.
+"""The measurement.
 
-plan         which cells and contestants, in which order
-run, worker  pass by pass, each in a process of its own
-agreement    is a result right, and how right
-machine      what it was measured on, and what that could do
+plan         which cells and contestants are timed, in which order
+run, worker  the passes, each family of a pass in its own process
+agreement    comparison of the results with a reference
+machine      description of the machine, its bandwidth and its peak FLOP rate
 """

@@ -1,4 +1,4 @@
-"""Whether a result is right, and its error: no wrong result is timed."""
+"""Comparison of a gradient with a reference: the check of timed gradients, the rounding error."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -12,7 +12,7 @@ from bench.problems import REG, Problem
 from kernels.testing import in_long_double
 
 
-@lru_cache(maxsize=1)  # the largest takes most of a gigabyte: one at a time
+@lru_cache(maxsize=1)  # the largest takes most of a gigabyte
 def batch(problem: Problem, dtype: str) -> tuple[Any, ...]:
     return problem.batch(dtype)
 
@@ -24,11 +24,11 @@ def expected(problem: Problem) -> Any:
 
 
 def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ...]) -> None:
-    """A guard against timing a wrong result; the proof, with strict bounds, is in tests/.
+    """Raise AssertionError if a gradient is wrong; the tests have stricter bounds.
 
-    Rounding: a sum of N terms errs by about sqrt(N) eps of its size when errors are as often up as
-    down. A peer may be content with less: oneDAL's exp keeps ten digits in float64. Its error
-    stands beside its speed.
+    The rounding error of a sum of N terms is about sqrt(N) eps times its size if roundings up and
+    down are equally frequent. Peers may be less accurate: oneDAL's exp has ten digits in float64.
+    The report shows the error beside the speed.
     """
     right = expected(problem)
     tolerance = np.finfo(dtype).eps * (100 + 10 * np.sqrt(problem.shape[0]))
@@ -47,12 +47,12 @@ def agree(problem: Problem, dtype: str, contestant: str, gradient: tuple[Any, ..
 def error(
     problem: Problem, dtype: str, prepare: Callable[[tuple[Any, ...]], Any], checked: int
 ) -> dict[str, Any]:
-    """`error` in units of rounding, on the first `error_rows` samples.
+    """The largest error of the gradient, in units of rounding, on the first `error_rows` samples.
 
-    That many the oracle does in `checked` multiplications. A unit is eps, the spacing of the dtype
-    at 1, times the largest number in that part of the gradient (W, say); it is the worst number of
-    the worst part that is told. A gradient that is exact but for the rounding of its last digit
-    errs by half a unit.
+    `error_rows` is how many samples the reference processes in `checked` multiplications, but at
+    least 64. A unit is eps (the spacing of the dtype at 1) times the largest magnitude in the same
+    part of the gradient, such as dW. An exact gradient, rounded to the dtype, has an error of at
+    most half a unit.
     """
     rows = min(problem.shape[0], max(64, checked // prod(problem.shape[1:])))
     gradient = prepare(first(problem, dtype, rows))()[1]
@@ -64,7 +64,7 @@ def error(
 
 
 def first(problem: Problem, dtype: str, rows: int) -> tuple[Any, ...]:
-    """The first rows of a batch, laid out as all of it is."""
+    """The first rows of a batch, in the same memory order."""
     X, y, *parameters = batch(problem, dtype)
     return np.array(X[:rows], order=problem.order), y[:rows], *parameters
 

@@ -1,4 +1,4 @@
-"""The machine and software that were measured, and the two ceilings that no gradient passes."""
+"""Description of the machine and software; measurement of memory bandwidth and FLOP rate."""
 
 import platform
 import time
@@ -18,12 +18,12 @@ from threadpoolctl import threadpool_info
 from kernels.engine.pool import POOL, cpus
 from kernels.engine.vectors import VECTOR_BYTES, VectorBuilder
 
-READ_BYTES = 2**29  # far more than any L3 cache that one process gets
-CHAINS = 12  # multiply-adds in flight: two units times a latency of four, and some to spare
+READ_BYTES = 2**29  # more than the L3 cache of most processors
+CHAINS = 12  # independent multiply-adds; two units with a latency of four need 8
 
 
 def describe() -> dict[str, Any]:
-    """Everything that is not in pytest-benchmark's own `machine_info`."""
+    """What pytest-benchmark's own `machine_info` does not contain."""
     pools = [pool | {"filepath": Path(pool["filepath"]).name} for pool in threadpool_info()]
     blas = max((pool["num_threads"] for pool in pools if pool["user_api"] == "blas"), default=1)
     return {
@@ -56,7 +56,7 @@ def installed(package: str) -> str | None:
 
 
 def caches() -> dict[str, str]:
-    """Sizes of the first CPU's caches, as Linux tells them; empty elsewhere."""
+    """Cache sizes of the first CPU, as reported by Linux; empty on other systems."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = (
@@ -101,7 +101,7 @@ def read(numbers):
 
 
 def ceilings(threads: int) -> dict[str, float]:
-    """Bytes a second from memory and FLOP a second of each dtype, by so many threads: the best."""
+    """Bytes/s read from memory and FLOP/s in each dtype, by `threads` threads, best of 5 rounds."""
     with ThreadPoolExecutor(threads) as pool:
 
         def best(tasks: list[Callable[[], Any]], rounds: int) -> float:
@@ -127,7 +127,7 @@ def ceilings(threads: int) -> dict[str, float]:
 
 
 def start() -> float:
-    """Seconds that Numba takes to compile its first function, whatever it is."""
-    begun = time.perf_counter()
+    """Seconds that Numba takes to compile the first function of a process, here a trivial one."""
+    started = time.perf_counter()
     numba.njit(lambda x: x + 1)(1)
-    return time.perf_counter() - begun
+    return time.perf_counter() - started

@@ -1,4 +1,12 @@
-"""What a run measures, and in which order: presets, cells, contestants, passes."""
+"""The plan of a run: what is measured, and in which order.
+
+cell        one problem, data set, size and dtype: a row of the table
+contestant  what is timed in a cell: the baseline, one of our variants, the control, or a peer
+family      the contestants that share a process: the baseline and ours, or one peer
+pass        one run over all cells, in new processes and a new order
+visit       one timing of a contestant in a pass
+sweep       cells of one problem that differ in N alone
+"""
 
 import json
 import random
@@ -8,23 +16,23 @@ from typing import Any, NamedTuple
 
 from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
-OURS = "kernels"  # the family of our own variants and the baseline; a peer is a family of its own
-VISITS = 3  # of each contestant, in turn, to a cell in one pass, of which the median is its time
-BASELINE = "bare NumPy"  # what ratios are to
-CONTROL = "tiled again"  # the variant that is timed twice, for the noise
+OURS = "kernels"  # the family of our variants, the control and the baseline
+VISITS = 3  # of each contestant in a pass, interleaved; their median is its time in that pass
+BASELINE = "bare NumPy"  # the numerator of all ratios
+CONTROL = "tiled again"  # a second timing of `tiled`, from which the noise follows
 
 
 @dataclass(frozen=True)
 class Effort:
-    """How long a preset takes."""
+    """The limits of a preset."""
 
-    passes: int  # over the whole table, at most
-    seconds: float  # of one timing in one pass
-    allowance: float  # seconds for a contestant in a cell: what is slower gets fewer passes
-    budget: float  # seconds for the passes after the first: no more are begun that would end later
-    longest: int  # batch of the sweep over N
-    checked: int  # multiplications of the long-double oracle, in one cell
-    fewest: int = 8  # passes, however long they take: enough for an interval
+    passes: int  # maximum number of passes
+    seconds: float  # per contestant, cell and pass
+    allowance: float  # seconds per contestant and cell in all; slower ones get fewer passes
+    budget: float  # seconds for all passes after the first; no pass starts that would exceed it
+    longest: int  # largest N of the sweep
+    checked: int  # multiplications per cell of the long-double reference
+    fewest: int = 8  # minimum number of passes, whatever the budget: enough for an interval
 
 
 EFFORTS = {
@@ -53,13 +61,13 @@ class Case(NamedTuple):
 
 
 class UsageError(Exception):
-    """What a person typed cannot be done; the text says why and what can."""
+    """A request that cannot be carried out; the message says why and what to do instead."""
 
 
 @dataclass(frozen=True)
 class Plan:
     preset: str
-    problems: tuple[str, ...]  # names of problems or of rows of the table; none for all
+    problems: tuple[str, ...]  # names of problems or of rows of the table; empty for all
     dtypes: tuple[str, ...]
     variants: tuple[str, ...]
     peers: tuple[str, ...]
@@ -97,7 +105,7 @@ class Plan:
 
     @property
     def sweep(self) -> list[Problem]:
-        """The same problem at every N, for those problems that the table has too."""
+        """The rows of the sweep whose problems are in the table."""
         names = {problem.name for problem in self.table}
         return [
             problem
@@ -117,7 +125,7 @@ class Plan:
         return [BASELINE, *variants, *control]
 
     def cells(self, family: str = OURS) -> list[tuple[Problem, str]]:
-        """In the order of the table; the sweep in one dtype only, except in `full`."""
+        """Cells in the order of the table, then the sweep: in one dtype only, except in `full`."""
         swept = self.dtypes if self.preset == "full" else self.dtypes[:1]
         cells = [(problem, dtype) for problem in self.table for dtype in self.dtypes]
         if family == OURS:
@@ -133,10 +141,10 @@ class Plan:
         ]
 
     def order(self, number: int, family: str) -> list[Case]:
-        """The cases of one pass, shuffled; contestants of a cell, and cells of one data, adjoin.
+        """The cases of one pass, shuffled within groups.
 
-        Each is there VISITS times; those of the sweep, and all in the first pass, which compiles,
-        once.
+        Cells with the same X stay together, and so do the contestants of a cell. Each contestant
+        has VISITS visits, but one in the sweep and in the first pass, which compiles.
         """
         shuffle = random.Random(f"{self.seed} {number} {family}").shuffle
         groups: dict[object, list[tuple[Problem, str]]] = {}

@@ -1,6 +1,6 @@
-"""Runs a plan, pass by pass, each family in a process of its own.
+"""Runs a plan in passes, each family of a pass in its own process.
 
-Every timing is kept at once, so that a run can be interrupted and resumed.
+Every timing is written to disk immediately, so that a run can be interrupted and resumed.
 """
 
 import contextlib
@@ -24,10 +24,10 @@ from bench.measure.plan import Plan, UsageError
 from kernels.engine.cache import source_stamp
 
 ROOT = Path(__file__).parents[2]
-COMPILED = "compiled"  # Numba's cache, in the directory of the report
+COMPILED = "compiled"  # directory of compiled code, inside that of the report
 PINNED = ("KERNELS", "OPENBLAS", "OMP", "MKL", "BLIS", "NUMBA")  # each with _NUM_THREADS
-SLOW = 0.1  # seconds: such a call is visited once in a pass
-MATTERS = (
+SLOW = 0.1  # seconds: calls that take longer get one visit in a pass
+REPORTED = (  # prefixes of the environment variables that affect the times
     *PINNED,
     "VECLIB",
     "GOTO",
@@ -45,10 +45,10 @@ MATTERS = (
 
 
 class Records:
-    """Everything measured so far: a file of one line of JSON for each answer of a worker."""
+    """All records of a run, one line of JSON each: settings, timings, failures, the machine."""
 
     def __init__(self, directory: Path, plan: Plan, command: str) -> None:
-        """Continue an unfinished run of the same plan on the same code, or begin anew."""
+        """Resume an unfinished run of the same plan, code and environment, or start a new one."""
         self.path, self.plan = directory / "timings.jsonl", plan
         head: dict[str, Any] = {
             "kind": "run",
@@ -66,7 +66,8 @@ class Records:
             else:
                 self.lines = []
                 self.path.write_text("")
-                shutil.rmtree(directory / COMPILED, ignore_errors=True)  # compiling is measured too
+                # Compile times are measured, so no code may be on disk.
+                shutil.rmtree(directory / COMPILED, ignore_errors=True)
                 self.add(head)
         except OSError as error:
             raise UsageError(
@@ -84,7 +85,7 @@ class Records:
     def _read(self) -> Iterator[dict[str, Any]]:
         if self.path.exists():
             for line in self.path.read_text().splitlines():
-                with contextlib.suppress(json.JSONDecodeError):  # cut short by a crash
+                with contextlib.suppress(json.JSONDecodeError):  # truncated by a crash
                     yield json.loads(line)
 
     @property
@@ -101,12 +102,12 @@ class Records:
 
 
 def environment() -> dict[str, str]:
-    """The variables that matter, as the person who started this has set them."""
-    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(MATTERS)}
+    """The environment variables that affect the times, as set by the user."""
+    return {name: value for name, value in sorted(os.environ.items()) if name.startswith(REPORTED)}
 
 
 def used_by_others() -> float | None:
-    """Seconds of the CPUs that went to other processes, as Linux counts them; None elsewhere."""
+    """CPU seconds used by other processes, from Linux's counters; None on other systems."""
     if not Path("/proc/stat").exists():
         return None
     user, nice, system, _, _, interrupts, soft, stolen, *_ = map(
@@ -117,8 +118,8 @@ def used_by_others() -> float | None:
 
 
 def run(records: Records) -> bool:
-    """Measure what is still to be measured; True if it came to its end, False after Ctrl-C."""
-    plan, begun = records.plan, time.monotonic()
+    """Measure what is missing; return True if the run finished, False after Ctrl-C."""
+    plan, budget_start = records.plan, time.monotonic()
     effort = plan.effort
     longest = 0.0
     with tqdm(
@@ -134,15 +135,15 @@ def run(records: Records) -> bool:
         try:
             for number in range(1, effort.passes + 1):
                 start = time.monotonic()
-                if number > effort.fewest and start - begun + longest > effort.budget:
+                if number > effort.fewest and start - budget_start + longest > effort.budget:
                     break
                 families = plan.families
                 random.Random(f"{plan.seed} {number}").shuffle(families)
                 for family in families:
                     bar.set_description(f"pass {number} of at most {effort.passes}, {family}")
                     one_pass(plan, records, number, family, bar)
-                if number == 1:  # it compiles and checks: the budget is for what comes after
-                    begun = time.monotonic()
+                if number == 1:  # compiles and checks; the budget is for the later passes
+                    budget_start = time.monotonic()
                 else:
                     longest = max(longest, time.monotonic() - start)
         except KeyboardInterrupt:
@@ -153,6 +154,7 @@ def run(records: Records) -> bool:
 
 
 def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -> None:
+    """Time what is missing of a family in one pass, in a new process."""
     spent: dict[str, float] = defaultdict(float)
     known: dict[str, float] = {}
     closed, done = set(), Counter[str]()
@@ -184,11 +186,11 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         "known": known,
         "check": number == 1,
     }
-    begun, before = time.monotonic(), used_by_others()
-    with tempfile.TemporaryFile("w+") as complaints:
+    started, before = time.monotonic(), used_by_others()
+    with tempfile.TemporaryFile("w+") as errors:
         command = [sys.executable, "-m", "bench.measure.worker"]
         pinned = {f"{name}_NUM_THREADS": str(plan.threads) for name in PINNED}
-        if plan.preset != "quick":  # nothing compiled is taken from an earlier run
+        if plan.preset != "quick":  # do not load code that an earlier run compiled
             pinned["NUMBA_CACHE_DIR"] = str(records.path.resolve().parent / COMPILED)
         worker = subprocess.Popen(
             command,
@@ -196,7 +198,7 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             env=os.environ | pinned,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=complaints,
+            stderr=errors,
             text=True,
         )
         try:
@@ -204,28 +206,28 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             assert worker.stdout is not None
             print(json.dumps(task), file=worker.stdin, flush=True)
             for answer in worker.stdout:
-                told = json.loads(answer)
-                records.add(told)
-                if told["kind"] != "machine":
+                record = json.loads(answer)
+                records.add(record)
+                if record["kind"] != "machine":
                     bar.update()
-                if told["kind"] == "failed":
-                    bar.write(f"not timed: {told['why']}")
+                if record["kind"] == "failed":
+                    bar.write(f"not timed: {record['why']}")
         except BaseException:
             worker.terminate()
             raise
         finally:
             worker.wait()
-        after, elapsed = used_by_others(), time.monotonic() - begun
+        after, elapsed = used_by_others(), time.monotonic() - started
         if before is not None and after is not None:
             records.add(
                 {"kind": "others", "seconds": after - before, "of": elapsed * (os.cpu_count() or 1)}
             )
-        answered = {
+        recorded = {
             line["case"] for line in records.lines if line.get("pass") == number and "case" in line
         }
-        if not set(cases) <= answered:
-            complaints.seek(0)
+        if not set(cases) <= recorded:
+            errors.seek(0)
             raise UsageError(
                 f"the process that measures {family} stopped (exit status {worker.returncode}):\n"
-                f"{complaints.read()[-2000:]}"
+                f"{errors.read()[-2000:]}"
             )

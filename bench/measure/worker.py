@@ -1,7 +1,7 @@
-"""One pass over the cases of one family, in a process of its own; `run` starts it.
+"""The process that times the cases of one family in one pass; started by `run`.
 
-What to do comes as one line of JSON on standard input; every timing leaves as one on standard
-output as soon as it is there, so that nothing is lost when the run is interrupted.
+It reads a task as one line of JSON from standard input, and writes each result as one line to
+standard output as soon as it is known, so that nothing is lost when the run is interrupted.
 """
 
 import json
@@ -19,10 +19,10 @@ ROOT = Path(__file__).parents[2]
 
 
 class Pass:
-    """A pytest plugin: chooses the cases and their order, and tells what came of each."""
+    """A pytest plugin that sets the cases and their order, and reports the result of each."""
 
-    def __init__(self, task: dict[str, Any], tell: Any) -> None:
-        self.task, self.tell = task, tell
+    def __init__(self, task: dict[str, Any], send: Any) -> None:
+        self.task, self.send = task, send
 
     def pytest_configure(self, config: pytest.Config) -> None:
         plan = Plan.from_json(self.task["plan"])
@@ -35,25 +35,25 @@ class Pass:
     def pytest_runtest_makereport(self, item: Any, call: Any) -> Any:
         report = yield
         if call.when == "call" or not report.passed:
-            told = {"kind": report.outcome, "case": Case(**item.callspec.params).id}
+            record = {"kind": report.outcome, "case": Case(**item.callspec.params).id}
             if report.passed:
                 fixture = item.funcargs["benchmark"]
-                told |= fixture.extra_info | {"median": fixture.stats.stats.median}
-                told |= {"iterations": fixture.stats.iterations}
+                record |= fixture.extra_info | {"median": fixture.stats.stats.median}
+                record |= {"iterations": fixture.stats.iterations}
             else:
-                told["why"] = report.longrepr[2] if report.skipped else call.excinfo.exconly()
-            self.tell(told)
+                record["why"] = report.longrepr[2] if report.skipped else call.excinfo.exconly()
+            self.send(record)
         return report
 
 
 def main() -> int:
     task = json.loads(sys.stdin.readline())
     lines = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what a library prints is not to be taken for an answer
+    os.dup2(2, 1)  # what libraries print goes to standard error, not between the results
 
-    def tell(told: dict[str, Any]) -> None:
+    def send(record: dict[str, Any]) -> None:
         print(
-            json.dumps(told | {"pass": task["pass"], "family": task["family"]}),
+            json.dumps(record | {"pass": task["pass"], "family": task["family"]}),
             file=lines,
             flush=True,
         )
@@ -63,7 +63,7 @@ def main() -> int:
 
         threads = Plan.from_json(task["plan"]).threads
         started = machine.start()
-        tell(
+        send(
             {"kind": "machine", "first_function": started, "ceilings": machine.ceilings(threads)}
             | machine.describe()
         )
@@ -71,7 +71,7 @@ def main() -> int:
     seconds = Plan.from_json(task["plan"]).effort.seconds / VISITS
     return pytest.main(
         [bench_kernels.__file__, *options, str(ROOT), f"--benchmark-max-time={seconds}"],
-        [Pass(task, tell)],
+        [Pass(task, send)],
     )
 
 

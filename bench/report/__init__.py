@@ -1,7 +1,8 @@
-"""What makes a report of what was measured.
+"""The report of a run.
 
-intervals      what several passes allow one to say
-results        from timings to the JSON, from the JSON to ratios, noise, verdicts
-claims, figures, page, readme   the report in words, pictures, HTML, Markdown
-compare        two reports side by side
+intervals      medians and confidence intervals over passes
+results        the JSON made of the timings; ratios, noise and verdicts made of the JSON
+claims         summary sentences and the text of table cells
+figures, page, readme   figures, HTML page, Markdown tables
+compare        comparison of two reports
 """

@@ -1,4 +1,4 @@
-"""What a report says in words and in the cells of its table, from `Results` alone."""
+"""The sentences of a report's summary and the texts of its table, computed from `Results`."""
 
 import math
 import statistics
@@ -13,7 +13,7 @@ MARKS = {"faster": "▲", "slower": "▼", "equal": "="}
 
 
 def duration(seconds: float) -> str:
-    """Three digits and a unit."""
+    """Seconds with three significant digits and a unit."""
     for unit, size in ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6):
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
@@ -25,7 +25,7 @@ def percent(part: float) -> str:
 
 
 def number(value: float, digits: int = 3) -> str:
-    """That many digits, and no power of ten where it is large."""
+    """Rounded to so many significant digits, or to a whole number if that has more."""
     return f"{value:.{digits}g}" if value < 10**digits - 0.5 else f"{value:.0f}"
 
 
@@ -38,7 +38,7 @@ def ends(found: Interval) -> str:
 
 
 def cell_text(cell: Cell, contestant: str) -> str:
-    """12 ms ▲ 2.5×"""
+    """A table entry such as 12 ms ▲ 2.5×; empty if the contestant was not timed."""
     if contestant not in cell.timings:
         return ""
     text, found = duration(cell.timings[contestant].time.median), cell.ratio(contestant)
@@ -56,11 +56,12 @@ def count(n: int, what: str) -> str:
 
 
 def summary(results: Results) -> list[str]:
-    """What one can say aloud."""
-    said = [against_rivals(results)]
-    said += [against(results, other) for other in (BASELINE, *PEERS)]
-    said += [of_ceilings(results), of_noise(results), of_others(results), of_passes(results)]
-    return [sentence for sentence in said if sentence]
+    """The sentences at the top of the report."""
+    sentences = [against_rivals(results)]
+    sentences += [against(results, other) for other in (BASELINE, *PEERS)]
+    sentences += [of_ceilings(results), of_noise(results)]
+    sentences += [of_others(results), of_passes(results)]
+    return [sentence for sentence in sentences if sentence]
 
 
 def against_rivals(results: Results) -> str:
@@ -122,7 +123,7 @@ def of_noise(results: Results) -> str:
     if not found:
         return (
             "One pass only: there is no interval, and no measure of the noise. "
-            "A difference counts from twofold on."
+            "Only a difference of more than a factor of two counts."
         )
     widest = max(max(cell.same.high - 1, 1 - cell.same.low) for cell in found if cell.same)
     holds = sum(cell.same.low <= 1 <= cell.same.high for cell in found if cell.same)
@@ -135,14 +136,14 @@ def of_noise(results: Results) -> str:
 
 
 def of_others(results: Results) -> str:
-    """Only where it is worth a doubt."""
+    """A warning if other processes used more than 5% of the CPUs, else nothing."""
     part = results.report["others"]
     if part is None or not part > 0.05:
         return ""
     return (
-        f"Other processes took {percent(part)} of the CPUs while this was measured: "
-        "whatever runs on several threads, "
-        "peers above all, comes out too slow. Measure again on a quiet machine."
+        f"Other processes used {percent(part)} of the CPUs during the run, which makes "
+        "whatever uses several threads, the peers above all, appear too slow. "
+        "Measure again on an idle machine."
     )
 
 
@@ -151,17 +152,17 @@ def of_passes(results: Results) -> str:
     text = f"Medians over {passes} pass{'es' if passes != 1 else ''} in shuffled order"
     if passes > 1:
         held = f"{100 * coverage(passes):.1f}%"
-        text += f"; the interval beside a number holds the true median in {held} of such runs"
+        text += f"; the interval of a ratio contains its true median in {held} of such runs"
     return text + (
         "."
         if results.report["finished"]
-        else ". The run was interrupted: this is what was done until then."
+        else ". The run was interrupted: this is what was measured until then."
     )
 
 
 def crossings(results: Results, problem: str) -> list[str]:
-    """Where the lines of the sweep cross, interpolated between the batch sizes on either side."""
-    said = []
+    """Where curves of the sweep cross, interpolated between neighbouring batch sizes."""
+    sentences = []
     cells = [cell for cell in results.sweep if cell.problem == problem]
     for dtype in dict.fromkeys(cell.dtype for cell in cells):
         mine = [cell for cell in cells if cell.dtype == dtype]
@@ -175,5 +176,5 @@ def crossings(results: Results, problem: str) -> list[str]:
                     at = math.exp(math.log(n) + part * (math.log(m) - math.log(n)))
                     winner, loser = (other, one) if after > 1 else (one, other)
                     N = f"{float(f'{at:.1g}'):,.0f}".replace(",", " ")
-                    said.append(f"{dtype}: {winner} overtakes {loser} at N ≈ {N}")
-    return said
+                    sentences.append(f"{dtype}: {winner} overtakes {loser} at N ≈ {N}")
+    return sentences

@@ -1,11 +1,11 @@
-"""Two reports side by side: what became slower from A to B, beyond the noise of both?
+"""Comparison of two reports: which variants became slower from A to B, beyond the noise of both?
 
-Judged is the speed of our variants relative to bare NumPy's, pair by pair within the passes of each
-run: the machine's own drift from one run to the other, or the step to another machine, is in both.
-Bare NumPy is the same code in both, since its file is frozen; it, the interpreted loop and the
-peers are shown, and not judged. From 8 passes on an interval misses the true median in at most 1%
-of runs, so that of B / A, of the ends of both, in at most 2%: a slowdown counts only where all of
-it lies beyond the larger noise of the two cells.
+Verdicts are on the speed of our variants relative to bare NumPy, computed within the passes of each
+run, so that a drift of the machine between the runs, or a change of machine, affects both sides.
+Bare NumPy is the same code in both reports, since its file is frozen. Bare NumPy, the interpreted
+loop and the peers are shown without a verdict. With 8 passes or more an interval misses the true
+median in at most 1% of runs, and the interval of B / A, formed from the ends of both, in at most
+2%. A slowdown counts only if the whole interval lies beyond the larger noise of the two cells.
 """
 
 from pathlib import Path
@@ -26,27 +26,27 @@ class Change(NamedTuple):
     contestant: str
     before: float
     after: float
-    time: Interval  # A's time / B's: above 1 is faster
-    relative: Interval | None  # the same of the speed relative to bare NumPy
+    time: Interval  # A's time / B's: above 1 means that B is faster
+    relative: Interval | None  # B's speed / A's, each relative to bare NumPy
     noise: float
-    verdict: str  # faster, slower, equal; or "" where it is not judged
+    verdict: str  # faster, slower, equal; "" if there is none
 
 
 def quotient(a: Interval, b: Interval) -> Interval:
-    """a / b of two runs, whose passes are no pairs: from end to end."""
+    """a / b of two runs, whose passes cannot be paired: bounds from the opposite ends."""
     return Interval(a.median / b.median, a.low / b.high, a.high / b.low, min(a.passes, b.passes))
 
 
 def changes(a: Results, b: Results) -> list[Change]:
-    """Of everything that is in both."""
+    """The changes of all contestants and cells that are in both reports."""
     found = []
     later = {cell.name: cell for cell in b.table + b.sweep}
-    judged = {SUBJECT, *a.rivals} - {"python"}
+    with_verdict = {SUBJECT, *a.rivals} - {"python"}
     for cell in a.table + a.sweep:
         if cell.name in later:
             other = later[cell.name]
             names = [name for name in cell.contestants if name in other.timings]
-            found += [change(cell, other, name, name in judged) for name in names]
+            found += [change(cell, other, name, name in with_verdict) for name in names]
     return found
 
 
@@ -56,13 +56,13 @@ def change(a: Cell, b: Cell, name: str, judged: bool) -> Change:
     if name != BASELINE and speeds[0] and speeds[1]:
         relative = quotient(speeds[1], speeds[0])
     noise, time = max(a.noise, b.noise), quotient(before, after)
-    said = verdict(relative or time, noise) if judged else ""
-    return Change(a.name, name, before.median, after.median, time, relative, noise, said)
+    found = verdict(relative or time, noise) if judged else ""
+    return Change(a.name, name, before.median, after.median, time, relative, noise, found)
 
 
 def row(one: Change) -> list[str]:
     relative = f"{times(one.relative)} [{ends(one.relative)}]" if one.relative else ""
-    said = {"faster": "▲ faster", "slower": "▼ slower", "equal": "=", "": ""}[one.verdict]
+    marked = {"faster": "▲ faster", "slower": "▼ slower", "equal": "=", "": ""}[one.verdict]
     time = f"{times(one.time)} [{ends(one.time)}]"
     return [
         one.cell,
@@ -72,19 +72,19 @@ def row(one: Change) -> list[str]:
         time,
         relative,
         f"±{percent(one.noise - 1)}",
-        said,
+        marked,
     ]
 
 
 def show(a: Path, b: Path) -> int:
-    """Print both side by side; 1 if anything became slower beyond noise."""
+    """Print the comparison; return 1 if any variant became slower beyond the noise, else 0."""
     before, after = Results(load(a)), Results(load(b))
     found = changes(before, after)
     if not found:
         raise UsageError(
             f"{a} and {b} have no cell in common: measure the same --problems and --dtypes in both"
         )
-    header = ["cell", "variant", "A", "B", "A / B", f"the same, to {BASELINE}", "noise", ""]
+    header = ["cell", "variant", "A", "B", "A / B", f"relative to {BASELINE}", "noise", ""]
     print(tabulate([row(one) for one in found], header, disable_numparse=True))
     for name, results in ("A", before), ("B", after):
         report = results.report
@@ -97,7 +97,7 @@ def show(a: Path, b: Path) -> int:
     slower = [one for one in found if one.verdict == "slower"]
     faster = sum(one.verdict == "faster" for one in found)
     print(
-        f"\n\n{len(slower)} slower and {faster} faster beyond noise, "
-        f"of {sum(bool(one.verdict) for one in found)} judged."
+        f"\n\n{len(slower)} slower and {faster} faster beyond the noise, "
+        f"of {sum(bool(one.verdict) for one in found)} compared."
     )
     return 1 if slower else 0

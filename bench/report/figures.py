@@ -1,7 +1,7 @@
-"""The figures, by matplotlib.
+"""The figures of a report, drawn with matplotlib.
 
-Contestants differ in marker, line style and hatch as well as in colour, which is Okabe and Ito's,
-made for every kind of colour vision.
+Every contestant has its own marker and colour, and most have their own line style and hatch. The
+colours are those of Okabe and Ito, distinguishable with colour-deficient vision, and three more.
 """
 
 import io
@@ -40,7 +40,7 @@ STYLES = {
     "JAX": Style("#56b4e9", "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
     "oneDAL": Style("#b8a800", "h", (0, (4, 2)), "----"),
 }
-OTHER = Style("#999999", "d", "-", "")  # a variant that was added since
+OTHER = Style("#999999", "d", "-", "")  # any other variant
 SETTINGS: Any = {
     "font.size": 9,
     "axes.grid": True,
@@ -65,7 +65,7 @@ def panels(count: int, width: float, height: float) -> tuple[Figure, list[Axes]]
 
 
 def legend(figure: Figure, contestants: Iterable[str], line: bool = False) -> None:
-    """Above the panels, where it covers nothing."""
+    """Draw the legend above the panels."""
     handles = [
         Line2D([], [], color=s.color, marker=s.marker, linestyle=s.line if line else "", label=name)
         for name in contestants
@@ -77,7 +77,7 @@ def legend(figure: Figure, contestants: Iterable[str], line: bool = False) -> No
 
 
 def plain(axis: Any) -> None:
-    """1, 10, 0.1 rather than powers; 2 and 5 too where there is room."""
+    """Label an axis 0.1, 1, 10 instead of powers of ten, with 2 and 5 if the range is short."""
     low, high = axis.get_view_interval()
     axis.set_major_locator(mpl.ticker.LogLocator(subs=(1, 2, 5) if high / low < 60 else (1,)))
     axis.set_major_formatter(mpl.ticker.FuncFormatter(lambda value, _: f"{value:g}"))
@@ -89,7 +89,7 @@ def dtypes(cells: list[Cell]) -> list[str]:
 
 
 def sweep(results: Results, problem: str) -> Figure:
-    """Samples per second against the size of the batch, a line for each variant."""
+    """Samples per second against the batch size, one curve for each contestant."""
     cells = [cell for cell in results.sweep if cell.problem == problem]
     figure, axes = panels(len(dtypes(cells)), 5.6, 3.8)
     for ax, dtype in zip(axes, dtypes(cells), strict=True):
@@ -131,7 +131,7 @@ def sweep(results: Results, problem: str) -> Figure:
 
 
 def roofline(results: Results, problem: str) -> Figure:
-    """Every variant in every cell under the two ceilings."""
+    """GFLOP/s of every contestant in every cell, under the limits of memory and arithmetic."""
     cells = [cell for cell in results.table if cell.problem == problem]
     sizes = list(dict.fromkeys((cell.data, cell.size) for cell in cells))
     figure, axes = panels(len(dtypes(cells)), 4.9, 5.2 + 0.16 * len(sizes))
@@ -180,12 +180,12 @@ def roofline(results: Results, problem: str) -> Figure:
 
 
 def shown(results: Results, cells: list[Cell]) -> list[str]:
-    """The contestants that were timed in any of these cells."""
+    """The contestants that were timed in any of the cells."""
     return [name for name in results.contestants if any(name in cell.timings for cell in cells)]
 
 
 def numbered(ax: Axes, point: tuple[float, float], number: int) -> None:
-    """The number of the cell beside its point, odd ones to the right, so that fewer overlap."""
+    """Write a cell's number beside its point: odd ones right, even ones left, to avoid overlap."""
     side, align = (4, "left") if number % 2 else (-4, "right")
     ax.annotate(
         str(number), point, (side, 0), textcoords="offset points", fontsize=7, va="center", ha=align
@@ -193,13 +193,13 @@ def numbered(ax: Axes, point: tuple[float, float], number: int) -> None:
 
 
 def key(figure: Figure, sizes: list[tuple[str, str]]) -> None:
-    """What the numbers beside the points stand for."""
+    """Write the legend of the numbers beside the points."""
     text = "\n".join(f"{number} {data} {size}" for number, (data, size) in enumerate(sizes, 1))
     figure.supxlabel(text, x=0.02, ha="left", fontsize=7.5, linespacing=1.4)
 
 
 def bars(results: Results, problem: str) -> Figure:
-    """How many times as fast as bare NumPy, with intervals; the noise of the cell is shaded."""
+    """Speed relative to bare NumPy, with intervals; the noise of each cell is shaded."""
     cells = [cell for cell in results.table if cell.problem == problem]
     names = [name for name in results.contestants if name != BASELINE]
     rows = sum(len(cell.contestants) - 1 + 0.8 for cell in cells)
@@ -259,7 +259,7 @@ def bars(results: Results, problem: str) -> Figure:
 
 
 def accuracy(results: Results, problem: str) -> Figure:
-    """The error against long double beside the speed."""
+    """The error relative to long double against the speed."""
     cells = [cell for cell in results.table if cell.problem == problem]
     sizes = list(dict.fromkeys((cell.data, cell.size) for cell in cells))
     figure, axes = panels(len(dtypes(cells)), 4.9, 3.8 + 0.16 * len(sizes))
@@ -294,7 +294,7 @@ def accuracy(results: Results, problem: str) -> Figure:
 
 
 def overview(results: Results) -> Figure:
-    """All cells at a glance; the interpreted loop, hundreds of times slower, is left out."""
+    """Speed relative to bare NumPy in all cells, without the much slower interpreted loop."""
     cells = results.table
     names = [name for name in results.contestants if name not in ("python", BASELINE)]
     rows = list(dict.fromkeys((cell.problem, cell.data, cell.size) for cell in cells))
@@ -330,7 +330,7 @@ def overview(results: Results) -> Figure:
 
 
 def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
-    """File name, what it shows, and how to draw it, for each figure that there is data for."""
+    """Name, title and drawing function of each figure for which there are data."""
     found: dict[str, tuple[str, Picture]] = {}
     compared = {
         cell.problem
@@ -347,7 +347,7 @@ def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
             )
         if any(cell.problem == problem for cell in results.table):
             found[f"{problem}-roofline"] = (
-                f"{problem}: what the machine allows",
+                f"{problem}: speed against arithmetic intensity, with the limits of the machine",
                 partial(roofline, results, problem),
             )
         if problem in compared:
@@ -363,7 +363,7 @@ def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
 
 
 def rendered(picture: Picture) -> dict[str, bytes]:
-    """The same figure as SVG and as PNG."""
+    """A figure as SVG and as PNG."""
     files = {}
     with mpl.rc_context(SETTINGS):
         figure = picture()

@@ -1,11 +1,11 @@
-"""What the numbers of several passes tell: a median, an interval, a difference beyond noise.
+"""Statistics over passes: median, confidence interval of the median, difference beyond the noise.
 
-The interval is made of order statistics and assumes nothing of how times are distributed. Each pass
-lies below the true median with probability ½, so of n passes the number below it is binomial, and
-the interval from the (k+1)-th smallest to the (k+1)-th largest misses the median only if at most k
-passes lie on one side of it: its coverage is 1 - 2 P(Binomial(n, ½) ≤ k). k is the largest for
-which that is at least 99%; with fewer than 8 passes not even all of them (k = 0) reach it, and the
-coverage that they do reach is what is printed.
+The interval consists of order statistics, which requires no assumption about the distribution of
+the times. Each pass lies below the true median with probability ½, so the number of n passes below
+it is binomial. The interval from the (k+1)-th smallest to the (k+1)-th largest value misses the
+median only if at most k passes lie on one side of it: its coverage is 1 - 2 P(Binomial(n, ½) ≤ k).
+k is the largest for which that is at least 99%. With fewer than 8 passes the coverage is lower even
+for the whole range (k = 0); the report states the coverage.
 """
 
 import math
@@ -19,7 +19,7 @@ CONFIDENCE = 0.99
 
 
 class Interval(NamedTuple):
-    """Median over passes, and the interval that holds the true one with probability `coverage`."""
+    """Median over passes, and its confidence interval, whose probability is `coverage`."""
 
     median: float
     low: float
@@ -32,12 +32,12 @@ class Interval(NamedTuple):
 
     @property
     def sure(self) -> bool:
-        """One pass is no interval."""
+        """Whether there is an interval: one pass has none."""
         return self.passes > 1
 
 
 def trimmed(passes: int) -> int:
-    """k of the module's text: how many passes may be left out on each side."""
+    """The k of the module's docstring: how many values are left out on each side."""
     k = 0
     while 1 - 2 * binom.cdf(k + 1, passes, 0.5) >= CONFIDENCE:
         k += 1
@@ -57,20 +57,20 @@ def interval(values: Iterable[float]) -> Interval:
 
 
 def ratio(slow: dict[str, float], fast: dict[str, float]) -> Interval | None:
-    """slow / fast, pair by pair within a pass; None where no pass has both."""
+    """slow / fast, computed within each pass; None if no pass has both."""
     pairs = [slow[key] / fast[key] for key in slow if key in fast]
     return interval(pairs) if pairs else None
 
 
 def spread(same: Interval) -> float:
-    """How far from 1 the ratio of a variant to itself was found: 1.03 is 3% either way."""
+    """Distance from 1, as a factor, of the further end of an A/A interval: 1.03 means 3%."""
     return math.exp(max(abs(math.log(same.low)), abs(math.log(same.high))))
 
 
 def verdict(found: Interval, noise: float) -> str:
-    """faster or slower where the whole interval is further from 1 than the noise; else equal.
+    """faster or slower if the whole interval is further from 1 than the noise, else equal.
 
-    What was timed in one pass only has no interval: there the ratio itself must be twice as far.
+    With one pass there is no interval; the ratio itself must then exceed twice the noise.
     """
     beyond = noise if found.sure else 2 * noise
     if found.low > beyond:

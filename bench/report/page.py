@@ -1,4 +1,4 @@
-"""Writes the report: the JSON, a CSV, the figures, and one page with all of it."""
+"""Writes the report: the JSON, a CSV, the figures, and an HTML page with tables and figures."""
 
 import base64
 import csv
@@ -30,7 +30,7 @@ COLUMNS += ["noise", "gflop_per_second", "part_of_ceiling", "error_units", "erro
 
 
 def write(records: Records, directory: Path) -> str:
-    """Everything, and what is to be printed about it."""
+    """Write all files of the report; return the text to print."""
     found = document(records)
     results = Results(found)
     try:
@@ -62,7 +62,7 @@ def table(results: Results, kind: str = "simple") -> str:
 
 
 def write_csv(results: Results, path: Path) -> None:
-    """A line for each contestant of each cell, the sweep and the control included."""
+    """One line for each contestant of each cell, including the sweep and the control."""
     with path.open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(COLUMNS)
@@ -88,7 +88,7 @@ def write_csv(results: Results, path: Path) -> None:
 
 
 def shade(ratio: float, verdict: str | None) -> str:
-    """A class of the style sheet: the further from 1, the deeper."""
+    """The CSS class of a ratio: a deeper colour for a ratio further from 1."""
     if verdict not in ("faster", "slower"):
         return "level"
     far = max(ratio, 1 / ratio)

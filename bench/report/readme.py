@@ -1,4 +1,4 @@
-"""Puts the tables and the figure of a report into README.md and docs/: DIR is the argument."""
+"""`python -m bench.report.readme DIR` copies a report's tables and figure to README.md and docs."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ PICTURE = f"![Every cell: times as fast as {BASELINE}, with intervals]"
 
 
 def extremes_and_middles(results: Results) -> list[Cell]:
-    """Six rows that nobody chose: the best cell, the worst, the middle one of each problem."""
+    """At most six rows, chosen by rule: the best cell, the worst, the middle of each problem."""
     by_ratio = sorted(
         (ratio.median, place)
         for place, cell in enumerate(results.table)
@@ -33,7 +33,7 @@ def extremes_and_middles(results: Results) -> list[Cell]:
 
 
 def origin(results: Results) -> str:
-    """What the figures mean, and what they were measured with."""
+    """The note below a table: meaning of the numbers, machine, versions, date, command."""
     machine, info = results.report["machine"], results.document["machine_info"]
     versions = [f"{name} {machine['versions'][name]}" for name in ("numpy", "numba", "Python")]
     versions += [f"{name} {version}" for name, version in results.report["peers"].items()]
@@ -50,40 +50,42 @@ def origin(results: Results) -> str:
 
 
 def against_peers(results: Results, peers: list[str]) -> str:
-    """The middle and the worst cell beside each of the other libraries, in one sentence."""
-    told = []
+    """One sentence with the median and the worst ratio to each peer; empty without peers."""
+    parts = []
     for peer in peers:
         ratios = [found.median for cell in results.table if (found := cell.ratio(SUBJECT, peer))]
         if ratios:
             middle, worst = statistics.median(ratios), min(ratios)
             numbers = f"{claims.number(middle, 2)}× ({claims.number(worst, 2)}×)"
-            told.append(f"{numbers} as fast as {peer}")
-    said = f"In the middle cell (in the worst) {SUBJECT} is {', '.join(told)}."
-    return said if told else ""
+            parts.append(f"{numbers} as fast as {peer}")
+    sentence = f"In the middle cell (in the worst) {SUBJECT} is {', '.join(parts)}."
+    return sentence if parts else ""
 
 
 def short(results: Results) -> str:
-    """The README's part."""
+    """The README's section: two sentences, a short table, the note, the figure."""
     contestants = [name for name in results.contestants if name not in ("python", "numpy")]
     rows = [row(cell, contestants) for cell in extremes_and_middles(results)]
     cells = [header(contestants), ["---"] * len(rows[0]), *rows]  # unpadded: the README is short
     peers = [name for name in results.report["peers"] if name in contestants]
-    said = [claims.against(results, BASELINE), against_peers(results, peers)]
+    sentences = [claims.against(results, BASELINE), against_peers(results, peers)]
     about = "The best cell, the worst, and the middle one of each problem:"
-    lines = [*(f"- {sentence}" for sentence in filter(None, said)), "", about, ""]
+    lines = [*(f"- {sentence}" for sentence in filter(None, sentences)), "", about, ""]
     lines += [*(f"| {' | '.join(texts)} |" for texts in cells), ""]
     return "\n".join([*lines, origin(results), "", f"{PICTURE}({FIGURE})"])
 
 
-def whole(results: Results) -> str:
-    """The page of all cells."""
+def all_cells(results: Results) -> str:
+    """The page docs/results.md."""
     title = "# All cells\n\nWritten by `make readme`; [how to read it](benchmark.md).\n"
-    said = [f"- {sentence}" for sentence in claims.summary(results)]
+    sentences = [f"- {sentence}" for sentence in claims.summary(results)]
     picture = f"{PICTURE}({FIGURE.name})"
-    return "\n".join([title, *said, "", picture, "", table(results, "github"), "", origin(results)])
+    lines = [title, *sentences, "", picture, "", table(results, "github"), "", origin(results)]
+    return "\n".join(lines)
 
 
 def refresh(directory: Path, root: Path) -> None:
+    """Replace the README's section between the markers, docs/results.md and the figure."""
     readme, (begin, end) = root / "README.md", MARKS
     text, results = readme.read_text(), Results(load(directory))
     if begin not in text or end not in text:
@@ -95,7 +97,7 @@ def refresh(directory: Path, root: Path) -> None:
         re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL)
     )
     (root / ALL_CELLS).parent.mkdir(exist_ok=True)
-    (root / ALL_CELLS).write_text(whole(results) + "\n")
+    (root / ALL_CELLS).write_text(all_cells(results) + "\n")
     shutil.copyfile(directory / "figures" / "overview.svg", root / FIGURE)
 
 

@@ -1,9 +1,9 @@
-"""From the timings of a run to pytest-benchmark's JSON, and from that to what the report claims.
+"""The JSON of a report, made of the timings of a run, and the results computed from it.
 
-The JSON has one benchmark for each contestant of each cell. Its statistics are over passes:
-`stats.data` are the medians of the passes, `extra_info.passes` the same by the number of the pass,
-so that ratios can be made pair by pair. Numbers of the whole run (ceilings, compile times, what it
-was measured on) stand under `report`, which pytest-benchmark ignores.
+The JSON has pytest-benchmark's format, one benchmark for each contestant of each cell. Its
+statistics are over passes: `stats.data` has the median of each pass, `extra_info.passes` the same
+by pass number, so that ratios can be computed within a pass. Data of the run as a whole (ceilings,
+compile times, the machine) are under `report`, which pytest-benchmark ignores.
 """
 
 import json
@@ -25,12 +25,12 @@ from bench.measure.run import Records
 from bench.peers import PEERS
 from bench.report.intervals import Interval, interval, ratio, spread, verdict
 
-SUBJECT = "tiled"  # whose claims the summary makes
+SUBJECT = "tiled"  # the variant that the summary is about
 PER_CELL = ("problem", "data", "size", "shape", "order", "dtype")
 
 
 def document(records: Records) -> dict[str, Any]:
-    """What pytest-benchmark would have written, had it measured in several passes."""
+    """The records of a run in pytest-benchmark's JSON format."""
     plan = Plan.from_json(records.lines[0]["plan"])
     swept = {str(problem) for problem in plan.sweep}
     cases: dict[str, list[dict[str, Any]]] = defaultdict(list)
@@ -107,7 +107,7 @@ def document(records: Records) -> dict[str, Any]:
 
 
 def first_calls(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Seconds of each compiled variant's first call: when compiled, and when loaded from disk."""
+    """Seconds of each compiled variant's first call, compiled (cold) or loaded from disk (warm)."""
     found: dict[tuple[str, ...], dict[str, dict[int, float]]] = defaultdict(
         lambda: {"cold": {}, "warm": {}}
     )
@@ -119,7 +119,7 @@ def first_calls(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "tiled" if line["contestant"] == CONTROL else line["contestant"],
             )
             times = found[key]["cold" if line["compiled"] else "warm"]
-            # Of a process, the first is the longest.
+            # Of the calls of one process, the first takes longest.
             times[line["pass"]] = max(times.get(line["pass"], 0), line["first_call"])
     return [
         dict(zip(("problem", "dtype", "variant"), key, strict=True))
@@ -136,7 +136,7 @@ def first_calls(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def load(path: Path) -> dict[str, Any]:
-    """The JSON of a report, from its directory or by its own name."""
+    """Read the JSON of a report, given its directory or the file."""
     file = path / "benchmark.json" if path.is_dir() else path
     try:
         found: dict[str, Any] = json.loads(file.read_text())
@@ -155,7 +155,7 @@ def load(path: Path) -> dict[str, Any]:
 
 @dataclass
 class Timing:
-    """A contestant in a cell."""
+    """The times of a contestant in a cell, by pass, and its error."""
 
     passes: dict[str, float]
     error: float | None
@@ -168,7 +168,7 @@ class Timing:
 
 @dataclass
 class Cell:
-    """A row of the table: what all contestants were timed on."""
+    """A row of the table, with the timings of all contestants."""
 
     name: str
     problem: str
@@ -179,7 +179,7 @@ class Cell:
     dtype: str
     part: str
     timings: dict[str, Timing] = field(default_factory=dict)
-    typical: float = 1.0  # noise of the whole run
+    typical: float = 1.0  # median noise of the run's cells
 
     @property
     def contestants(self) -> list[str]:
@@ -190,19 +190,19 @@ class Cell:
         return min(self.timings[name].time.median for name in self.contestants)
 
     def ratio(self, contestant: str, to: str = BASELINE) -> Interval | None:
-        """How many times as fast as `to`."""
+        """The speed of a contestant relative to `to`."""
         if contestant not in self.timings or to not in self.timings:
             return None
         return ratio(self.timings[to].passes, self.timings[contestant].passes)
 
     @cached_property
     def same(self) -> Interval | None:
-        """A/A: a variant timed twice in each pass, one time divided by the other."""
+        """The A/A ratio: `tiled` was timed twice in each pass."""
         return self.ratio(CONTROL, SUBJECT)
 
     @property
     def noise(self) -> float:
-        """What a ratio must exceed: that of the A/A, here or in the middle cell, if more."""
+        """The spread of the A/A ratio in this cell or in the median cell, whichever is larger."""
         return max(self.typical, spread(self.same) if self.same and self.same.sure else 1.0)
 
     def verdict(self, contestant: str, to: str = BASELINE) -> str | None:
@@ -211,7 +211,7 @@ class Cell:
 
     @property
     def flop(self) -> float:
-        """Multiplications and additions that the formula needs, exp and log left out."""
+        """Multiplications and additions of the matrix products, without exp and log."""
         N, D, *widths = self.shape
         if self.problem == "two_layer":
             H, K = widths
@@ -220,14 +220,14 @@ class Cell:
 
     @property
     def bytes(self) -> float:
-        """X and y, each once: what must come from memory where they do not fit into a cache."""
+        """Bytes of X and y, each read once."""
         N, D = self.shape[:2]
         size = 8 if self.dtype == "float64" else 4
         return N * (D * size + (8 if self.problem in ("softmax", "two_layer") else size))
 
 
 class Results:
-    """What a document says."""
+    """The cells of a report, with ratios, noise and verdicts."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self.document, self.report = document, document["report"]
@@ -256,7 +256,7 @@ class Results:
 
     @property
     def contestants(self) -> list[str]:
-        """The baseline, our variants in the order of the ladder, peers."""
+        """The contestants in the order of the table's columns."""
         order = [BASELINE, "python", "numpy", "loop", "tiled", *PEERS]
         found = {name for cell in self.table + self.sweep for name in cell.contestants}
         return sorted(
@@ -265,17 +265,17 @@ class Results:
 
     @property
     def rivals(self) -> list[str]:
-        """Our variants but the subject."""
+        """Our variants except SUBJECT."""
         return [name for name in self.contestants if name not in (BASELINE, SUBJECT, *PEERS)]
 
     def ceiling(self, cell: Cell) -> float:
-        """The seconds below which no gradient of this cell can stay whose data come from memory."""
+        """A lower bound in seconds on the gradient of a cell whose data come from memory."""
         return max(
             cell.flop / self.ceilings[cell.dtype].median, cell.bytes / self.ceilings["read"].median
         )
 
     def reached(self, cell: Cell, contestant: str) -> float | None:
-        """The part of that ceiling that a contestant reaches."""
+        """The ceiling divided by a contestant's time; None if it was not timed."""
         return (
             self.ceiling(cell) / cell.timings[contestant].time.median
             if contestant in cell.timings
@@ -283,7 +283,7 @@ class Results:
         )
 
     def standing(self, cell: Cell, rivals: list[str]) -> str | None:
-        """fastest: SUBJECT is faster than every rival; beaten: slower than one; else tied."""
+        """fastest if SUBJECT is faster than every rival, beaten if slower than one, else tied."""
         found = {cell.verdict(SUBJECT, rival) for rival in rivals} - {None}
         if not found:
             return None
