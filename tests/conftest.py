@@ -1,5 +1,23 @@
-"""Programs that a test starts are not pytest-xdist's: the benchmark refuses to time under it."""
+"""What holds for every test."""
 
 import os
 
+import pytest
+
+# The assertions of shared helpers are explained as those of tests are.
+pytest.register_assert_rewrite("tests.helpers")
+
+# Programs that a test starts are not pytest-xdist's: the benchmark refuses to time under it.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+
+
+@pytest.fixture
+def woken(monkeypatch):
+    """How many helpers of the pool each call woke."""
+    from kernels.engine.pool import POOL
+
+    numbers, wake = [], POOL.wake
+    monkeypatch.setattr(
+        POOL, "wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job)
+    )
+    return numbers

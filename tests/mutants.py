@@ -49,38 +49,47 @@ TILED = ["engine/tile_pass", "engine/driver", "engine/reduce", "engine/gemm", "e
 COMPILED = {*TILED, "engine/average", "engine/raw", "engine/vmath", "signature", "descent/loop"}
 
 PROBLEMS = ["softmax", "logistic", "linear", "two_layer"]
-DESCENT, CHECKS = ["descent_diverging", "descent"], ["problem", "sums", "validate", "variants"]
-ANSWERS = ["extremes", "equal", "refusals"]
-ARGUMENTS = [*ANSWERS, "trust_arguments"]
+DESCENT = [f"descent/test_{file}" for file in ("loop", "rates", "results", "settings", "start")]
+DESCENT.append("descent/test_descend")
+CHECKS = ["problem", "sums", "validate", "variants"]
+ANSWERS = ["test_variants_overflow", "test_variants", "test_problem", "test_validate"]
+ARGUMENTS = [*ANSWERS, "test_validate_arguments"]
+CACHE = [f"engine/test_cache{part}" for part in ("_fallback", "", "_trust", "_problems")]
 BRIEF = "not border and not however_far and not ten_thousand"
 TESTS = {  # the tests that are to notice, those first that take little, and which of them
-    **dict.fromkeys(CHECKS, ([*ARGUMENTS, "sums"], BRIEF)),
+    **dict.fromkeys(CHECKS, ([*ARGUMENTS, "test_sums"], BRIEF)),
     **{
         problem: (
-            [*ARGUMENTS, *DESCENT],
+            [f"test_{problem}", *ARGUMENTS, *DESCENT],
             f"({problem} or starts or validation) and not border",
         )
         for problem in PROBLEMS
     },
-    **{f"{problem}:compiled": (ANSWERS, f"{problem} and not border") for problem in PROBLEMS},
-    "signature": (["signatures", "equal"], "not border"),
-    "threads": (["threads"], ""),
+    **{
+        f"{problem}:compiled": ([f"test_{problem}", *ANSWERS], f"{problem} and not border")
+        for problem in PROBLEMS
+    },
+    "signature": (["test_signature", "engine/test_raw", "test_variants"], "not border"),
+    "threads": (["test_threads"], ""),
     **{
         f"descent/{file}": (DESCENT, "")
         for file in ("descend", "loop", "rates", "results", "settings", "start")
     },
-    "engine/pool": (["engine_pool", "threads", "trust_processes"], ""),
-    "engine/cache": (["engine_cache_fallback", "cache", "trust_versions"], ""),
-    "engine/vmath": (["math"], ""),
+    "engine/pool": (
+        ["engine/test_pool", "engine/test_driver", "test_threads", "test_processes"],
+        "",
+    ),
+    "engine/cache": ([*CACHE, "test_versions"], ""),
+    "engine/vmath": (["engine/test_vmath"], ""),
     **{
         file: (
-            [*ANSWERS, "trust_bounds", "threads"],
-            "(logistic or softmax or thread or bounds) and not border",
+            [*ANSWERS, "engine/test_tile_pass", "engine/test_driver", "test_threads"],
+            "(logistic or softmax or thread or driver or tile_pass) and not border",
         )
         for file in TILED
     },
-    "engine/average": ([*ANSWERS, "sums"], "not border"),
-    "engine/raw": (ANSWERS, "not border"),
+    "engine/average": ([*ANSWERS, "test_sums"], "not border"),
+    "engine/raw": (["engine/test_raw", *ANSWERS], "not border"),
 }
 
 
@@ -125,7 +134,7 @@ def session(module: str, share: float, out: Path) -> list[bool]:
             "env",
             f"NUMBA_CACHE_DIR={out / 'cache'}",
             *run,
-            *(f"tests/test_{file}.py" for file in files),
+            *(f"tests/{file}.py" for file in files),
         ]
     )
     name = module.replace("/", ".")

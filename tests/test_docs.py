@@ -1,11 +1,11 @@
 """The README is short, and every link leads somewhere; doctest runs the code of all pages."""
 
 import re
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.interpreter import ROOT
+
 PAGES = [ROOT / "README.md", ROOT / "SECURITY.md", *ROOT.glob("docs/*.md")]
 PAGES += [ROOT / "examples" / "README.md", ROOT / "bench" / "data" / "README.md"]
 

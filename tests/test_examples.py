@@ -1,9 +1,6 @@
-"""The classics run, draw, and end where normal equations, scikit-learn and autodiff say."""
+"""Each script of examples/ runs, draws a picture, and agrees with a second computation."""
 
 import importlib
-import subprocess
-import sys
-from pathlib import Path
 
 import autograd
 import autograd.numpy as anp
@@ -13,8 +10,9 @@ from matplotlib.image import imread
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from kernels import logistic, two_layer
+from tests.helpers.interpreter import ROOT, run_python
 
-EXAMPLES = Path(__file__).parents[1] / "examples"
+EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(
     path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("figures", "poisson")
 )
@@ -52,8 +50,8 @@ def test_a_picture_is_drawn(name, results):
 
 
 def test_a_script_runs_from_anywhere(tmp_path):
-    command = [sys.executable, EXAMPLES / "squared_features.py"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = run_python(EXAMPLES / "squared_features.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert (
         "learning_rate=0.1 is too large. The largest that is safe on this data is 0.009187"
         in done.stdout
@@ -62,7 +60,7 @@ def test_a_script_runs_from_anywhere(tmp_path):
 
 
 def notes_loop(X, y, W, b, steps, reg=1e-3):
-    """The program of the notes, in NumPy."""
+    """The loop of the course notes, in NumPy."""
     losses = []
     for _ in range(steps):
         p = np.exp(X @ W + b)

@@ -1,13 +1,11 @@
-"""The loop is plain Python: with the compiler off it still runs, and agrees with NumPy."""
+"""With Numba's compiler off, every variant runs and agrees with the oracle."""
 
-import os
-import subprocess
-import sys
+from tests.helpers.interpreter import run_program
 
 PROGRAM = """
 import numba, numpy as np
-from cases import PROBLEMS, random_batch
-from test_equal import assert_equal_to_oracle
+from tests.helpers.cases import PROBLEMS, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle
 
 assert numba.config.DISABLE_JIT
 for problem, module in PROBLEMS.items():
@@ -23,16 +21,5 @@ print("agreed")
 
 
 def test_without_the_compiler():
-    environment = {
-        **os.environ,
-        "NUMBA_DISABLE_JIT": "1",
-        "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_program(PROGRAM, NUMBA_DISABLE_JIT="1")
     assert done.stdout.strip() == "agreed", done.stderr

@@ -1,4 +1,4 @@
-"""Sum, then average once: blocks of any cut, added in a fixed order, are the whole.
+"""Sums of blocks, cut anywhere and added in a fixed order, average to the gradient of the whole.
 
 The bound. The oracle's bound holds for the sum of N products in any order, each within eps of its
 factors; see its γ(2N + 6), in which the sum of the weights, their product with each term, the
@@ -9,69 +9,34 @@ to the parameters' dtype, is that of the quotient. So `average` is held to the o
 and it differs from `loss_and_gradient`, which is held to it too, by at most twice that.
 """
 
-import ast
+import itertools
 import math
 import pickle
 import typing
 import weakref
-from pathlib import Path
 
 import numpy as np
 import pytest
-from cases import DTYPES, PROBLEMS, SHAPES, VARIANTS, random_batch, without_bias
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from oracle import loss_and_gradient
-from test_equal import assert_within
 
 import kernels
 from kernels import Sums
+from tests.helpers.cases import (
+    DTYPES,
+    PROBLEMS,
+    SHAPES,
+    VARIANTS,
+    case_of,
+    random_batch,
+    sums_of,
+)
+from tests.helpers.comparison import assert_averages, assert_same, assert_within, bits
+from tests.helpers.oracle import loss_and_gradient
+from tests.helpers.strategies import examples, seeds, shapes
 
 nan, inf = math.nan, math.inf
 SHARED = (40_003, 3, 4, 5)  # blocks of it are work for several threads
-shapes = st.tuples(st.integers(1, 40), st.integers(1, 12), st.integers(2, 6), st.integers(1, 7))
-seeds = st.integers(0, 2**32 - 1)
-examples = settings(max_examples=25, deadline=None)
-
-
-def case_of(problem, seed=0, shape=(60, 3, 4, 5), dtype=np.float64, bias=True):
-    batch = random_batch(problem, np.random.default_rng(seed), shape, dtype)
-    return batch if bias else without_bias(problem, batch)
-
-
-def sums_of(problem, batch, cuts, s=None, **options):
-    """The sums of each block of rows between two cuts."""
-    X, y, *parameters = batch
-    for a, b in zip([0, *cuts], [*cuts, len(X)], strict=True):
-        weights = None if s is None else s[a:b]
-        yield PROBLEMS[problem].sums(X[a:b], y[a:b], *parameters, sample_weight=weights, **options)
-
-
-def bits(answer):
-    """Of a loss with a gradient, or of sums."""
-    loss, *weight, gradient = answer
-    return [np.asarray(part).tobytes() for part in (loss, *weight, *gradient) if part is not None]
-
-
-def assert_averages(problem, batch, answer, reg=0.0, s=None, twice=1):
-    expected_loss, expected = loss_and_gradient(problem, *batch, reg=reg, sample_weight=s)
-    loss, gradient = answer
-    assert isinstance(loss, float)
-    assert type(gradient) is PROBLEMS[problem].Gradient
-    assert_within(expected_loss._replace(bound=twice * expected_loss.bound), loss, "loss")
-    assert [part is None for part in gradient] == [p is None for p in batch[2:]]
-    parts = [part for part in gradient if part is not None]
-    for bounded, part in zip(expected, parts, strict=True):
-        assert_within(bounded._replace(bound=twice * bounded.bound), part, "gradient")
-
-
-def assert_same(problem, batch, one, other, **weights):
-    """Two answers differ by at most the sum of both bounds."""
-    expected_loss, expected = loss_and_gradient(problem, *batch, **weights)
-    assert abs(one[0] - other[0]) <= 2 * expected_loss.bound
-    parts = [(a, b) for a, b in zip(one[1], other[1], strict=True) if a is not None]
-    for (a, b), bounded in zip(parts, expected, strict=True):
-        assert (np.abs(a - b) <= 2 * bounded.bound).all()
 
 
 # ---- blocks are the whole ----
@@ -101,7 +66,8 @@ def test_blocks_of_any_cut(problem, variant, shape, seed, reg, dtype, weighted, 
     assert_averages(problem, batch, answer, reg, s)
     options = {"reg": reg, "sample_weight": s}
     whole = PROBLEMS[problem].loss_and_gradient(*batch, **options, variant=variant)
-    assert_same(problem, batch, answer, whole, **options)
+    assert abs(answer[0] - whole[0]) <= 2 * loss_and_gradient(problem, *batch, **options)[0].bound
+    assert_same(problem, answer[1], whole[1], batch, **options)
 
 
 @pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
@@ -162,7 +128,7 @@ def test_what_sums_are(problem, variant, dtype, bias, weighted):
             assert type(summed) is float
     means = [None if g is None else g / total for g in part.gradient]
     assert_averages(
-        problem, batch, (part.loss / total, module.Gradient(*means)), s=s, twice=1 + 1e-6
+        problem, batch, (part.loss / total, module.Gradient(*means)), s=s, slack=1 + 1e-6
     )
     answer = module.average(part, *batch[2:])
     assert_averages(problem, batch, answer, s=s)
@@ -419,7 +385,7 @@ class TestRefusals:
     def test_shapes(self, problem):
         module, batch = PROBLEMS[problem], case_of(problem)
         part, names = module.sums(*batch), module.Gradient._fields
-        fits = "|".join(names)  # which of two does not fit the other, nobody knows
+        fits = "|".join(names)  # of two that do not fit, either may be named
         for i, p in enumerate(batch[2:]):
             if np.ndim(p):
                 for wrong in (p[1:], p[None], p[..., :-1], np.float64(1.0)):
@@ -485,243 +451,43 @@ class TestRefusals:
             module.average(parts(), *batch[2:])
 
 
-# ---- sums that leave the dtype ----
-
-LARGE = {  # 640 times the gradient leaves float32, the average does not
-    "linear": (np.full((640, 1), 1e18), np.zeros(640), np.ones(1), 0.0),
-    "logistic": (np.full((640, 1), 1e38), np.ones(640), np.zeros(1), 0.0),
-    "softmax": (np.full((640, 1), 1e38), np.zeros(640, int), np.zeros((1, 2)), np.zeros(2)),
-    "two_layer": (
-        np.full((640, 1), 1e38),
-        np.zeros(640, int),
-        np.zeros((1, 1)),
-        np.ones(1),
-        np.array([[1.0, -1.0]]),
-        np.zeros(2),
-    ),
-}
+# ---- units, and what leaves float64 ----
 
 
-def in_float32(batch):
-    return tuple(
-        p.astype(np.float32) if isinstance(p, np.ndarray) and p.dtype == float else p for p in batch
+@pytest.mark.parametrize("exponent", [-600, -149, 100, 600])
+@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
+def test_sums_are_in_the_units_of_the_caller(problem, variant, exponent):
+    module, rng = PROBLEMS[problem], np.random.default_rng(3)
+    X, y, *parameters = random_batch(problem, rng, (17, 3, 4, 5), "float32")
+    s = rng.integers(1, 9, 17)
+    one, other = (
+        module.sums(X, y, *parameters, sample_weight=weights, variant=variant)
+        for weights in (s.astype(float), np.ldexp(s.astype(float), exponent))
     )
+    for a, b in zip((*one[:2], *one.gradient), (*other[:2], *other.gradient), strict=True):
+        assert np.array_equal(np.ldexp(a, exponent), b)
+    first, second = (
+        module.sums(X[rows], y[rows], *parameters, sample_weight=np.ldexp(1.0 * s[rows], exponent))
+        for rows in (slice(0, 9), slice(9, 17))
+    )
+    loss, gradient = module.average([first, second], *parameters, reg=0.5)
+    bounds = loss_and_gradient(problem, X, y, *parameters, reg=0.5, sample_weight=s)
+    assert_within(bounds[0], loss, "loss")
+    for bounded, part in zip(bounds[1], gradient, strict=True):
+        assert_within(bounded, part, "gradient")
 
 
 @pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_a_finite_average_of_sums_that_leave_float32(problem, variant):
-    module, batch = PROBLEMS[problem], in_float32(LARGE[problem])
-    parameters = batch[2:]
-    part = module.sums(*batch, variant=variant)
-    largest = max(np.abs(g).max() for g in part.gradient)
-    assert np.finfo(np.float32).max < largest < inf, "or this test shows nothing"
-    answers = [
-        module.loss_and_gradient(*batch, variant=variant),
-        (module.loss(*batch, variant=variant), module.gradient(*batch, variant=variant)),
-        module.average(part, *parameters),
-        module.average(sums_of(problem, batch, [1, 300], variant=variant), *parameters),
-    ]
-    for answer in answers:
-        assert_averages(problem, batch, answer)
-        assert all(np.ndim(g) == 0 or g.dtype == np.float32 for g in answer[1])
-    if problem == "linear":
-        assert answers[0][1].w[0] == pytest.approx(1e36, rel=1e-4)
-    stepped = module.update(*batch, learning_rate=1e-30, variant=variant)
-    for new, old, g in zip(stepped, parameters, answers[0][1], strict=True):
-        assert np.array_equal(new, np.float32(old) - np.float32(1e-30) * np.float32(g))
-
-
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_weights_whose_sum_leaves_float32(problem, variant):
-    batch = case_of(problem, 13, (640, 3, 4, 5), np.float32)
-    s = np.random.default_rng(13).uniform(0.5e38, 1e38, 640).astype(np.float32)
-    module = PROBLEMS[problem]
-    part = module.sums(*batch, sample_weight=s, variant=variant)
-    rounding = 640 * float(np.finfo(np.float32).eps)
-    assert part.weight == pytest.approx(s.sum(dtype=float), rel=rounding)
-    for answer in (
-        module.loss_and_gradient(*batch, sample_weight=s, variant=variant),
-        module.average(part, *batch[2:]),
-    ):
-        assert_averages(problem, batch, answer, s=s)
-
-
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_an_average_that_leaves_the_dtype_is_refused(problem, variant):
-    """By reg times a weight: 1e10 · 1e30 in float32, 1e10 · 1e300 in float64."""
-    module = PROBLEMS[problem]
-    for dtype, size in (("float32", 1e30), ("float64", 1e300)):
-        X, y, *parameters = case_of(problem, 14, dtype=dtype)
-        part = module.sums(X, y, *parameters, variant=variant)
-        parameters[0] = np.full_like(parameters[0], size)
-        with pytest.raises(FloatingPointError, match=f"too large for {dtype}"):
-            module.average(part, *parameters, reg=1e10)
-        X[:] = 1e-5
-        with pytest.raises(FloatingPointError, match=f"too large for {dtype}"):
-            module.loss_and_gradient(X, y, *parameters, reg=1e10, variant=variant)
-
-
-@pytest.mark.parametrize("variant", kernels.linear.VARIANTS)
-def test_sums_that_leave_float64_are_refused(variant):
-    """Of the gradient, and of the weights; never a wrong number, such as a gradient of 0."""
-    sums, X, y = kernels.linear.sums, np.full((40, 1), 1e154), np.zeros(40)
-    with pytest.raises(FloatingPointError, match="too large for float64"):
-        sums(X, y, [1.0], variant=variant)
-    X, s = np.full((40, 1), 1e-5), np.full(40, 1e307)
-    with pytest.raises((FloatingPointError, ValueError), match=r"too large|sample_weight"):
-        sums(X, y, [1e-5], sample_weight=s, variant=variant)
-    try:
-        loss, (dw, _) = kernels.linear.loss_and_gradient(
-            X, y, [1e-5], sample_weight=s, variant=variant
-        )
-    except (FloatingPointError, ValueError):
-        return
-    assert loss == pytest.approx(0.5e-20, rel=1e-12)
-    assert dw[0] == pytest.approx(1e-15, rel=1e-12)
-
-
-# ---- steps ----
-
-
-@pytest.mark.parametrize("weighted", [True, False], ids=["weighted", "unweighted"])
-@pytest.mark.parametrize("reg", [0.0, 0.5])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("problem", PROBLEMS)
-def test_update_loop_is_update(problem, dtype, reg, weighted):
-    """θ - η g: g errs by at most its bound, product and difference by eps/2 of their size."""
-    module, eps = PROBLEMS[problem], np.finfo(dtype).eps
-    X, y, *parameters = batch = case_of(problem, 15, dtype=dtype)
-    s = np.ones(60, dtype)
-    if weighted:
-        s = np.random.default_rng(15).uniform(0.1, 2, 60).astype(dtype)
-    copies = [np.array(p) for p in parameters]
-    lesson = module.update_loop(X, y, s, *parameters, 0.25, reg)
-    options = {"learning_rate": 0.25, "reg": reg, "sample_weight": s}
-    public = module.update(*batch, **options, variant="loop")
-    gradient = loss_and_gradient(problem, *batch, reg=reg, sample_weight=s)[1]
-    for one, other, old, g in zip(lesson, public, parameters, gradient, strict=True):
-        want = old - 0.25 * g.value
-        error = 0.25 * g.bound + 2 * eps * (np.abs(0.25 * g.value) + np.abs(want))
-        assert (np.abs(one - want) <= error).all()
-        assert (np.abs(one - other) <= 2 * error).all()
-        assert np.ndim(old) == 0 or one.dtype == other.dtype == old.dtype
-    assert all(np.array_equal(p, copy) for p, copy in zip(parameters, copies, strict=True))
-
-
-@pytest.mark.parametrize("shape", [(60, 3, 4, 5), (257, 16, 2, 9), (33, 64, 7, 5)])
-@pytest.mark.parametrize("bias", [True, False], ids=["bias", "no_bias"])
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("problem", "variant"), VARIANTS)
-def test_update_is_a_step_against_the_gradient_exactly(problem, variant, dtype, bias, shape):
-    """Each number is θ - η g with both operations rounded to the dtype, and no other rounding."""
-    module, batch = PROBLEMS[problem], case_of(problem, 16, shape, dtype, bias)
-    real = np.dtype(dtype).type
-    s = np.random.default_rng(16).uniform(0.1, 2, shape[0]).astype(dtype)
-    for options in ({}, {"reg": 0.3, "sample_weight": s}):
-        for rate in (0.1, 1e-3, 7):
-            gradient = module.gradient(*batch, **options, variant=variant)
-            stepped = module.update(*batch, **options, learning_rate=rate, variant=variant)
-            for new, old, g in zip(stepped, batch[2:], gradient, strict=True):
-                if old is None:
-                    assert new is None
-                    continue
-                want = np.asarray(old, dtype) - real(rate) * np.asarray(g, dtype)
-                assert np.array_equal(new, want)
-                assert type(new) is float if np.ndim(old) == 0 else new.dtype == dtype
-
-
-# ---- one division ----
-
-WEIGHTS = {"weight", "weights", "total_weight", "sample_weight", "s", "n_samples", "N", "total"}
-SAMPLES = {"X", "y", "s", "rows", "weights", "sample_weight", "losses"}
-PACKAGE = Path(kernels.__file__).parent
-
-
-def is_weight(node):
-    """Whether an expression is the weight of samples, or a product of it with something else."""
-    if isinstance(node, ast.Name):
-        return node.id in WEIGHTS
-    if isinstance(node, ast.Attribute):
-        return node.attr in WEIGHTS - {"s", "N"}
-    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
-        return is_weight(node.left) or is_weight(node.right)
-    if isinstance(node, ast.Subscript):  # X.shape[0], sums[1]
-        shape = node.value
-        first = isinstance(node.slice, ast.Constant) and node.slice.value == 0
-        of_samples = isinstance(shape, ast.Attribute) and shape.attr == "shape"
-        return first and of_samples and is_samples(shape.value)
-    if isinstance(node, ast.Call):
-        name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-        if name == "len":
-            return is_samples(node.args[0])
-        if name == "sum":
-            return is_samples(node.func.value if isinstance(node.func, ast.Attribute) else node)
-        if name in ("float", "float32", "float64", "asarray"):
-            return any(map(is_weight, node.args))
-    return False
-
-
-def is_samples(node):
-    return isinstance(node, ast.Name) and node.id in SAMPLES
-
-
-def divisions_by_a_weight(source):
-    """Every division whose divisor is the weight of samples, as text."""
-    for node in ast.walk(ast.parse(source)):
-        divisor = None
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
-            divisor = node.right
-        elif isinstance(node, ast.AugAssign) and isinstance(node.op, ast.Div):
-            divisor = node.value
-        elif isinstance(node, ast.Call):
-            name = getattr(node.func, "attr", getattr(node.func, "id", ""))
-            if name in ("divide", "true_divide") and len(node.args) > 1:
-                divisor = node.args[1]
-            elif (name == "average" and isinstance(node.func, ast.Attribute)) or name == "mean":
-                # np.average(losses), r.mean(axis=0): the division that one does not see
-                of = node.func.value if isinstance(node.func, ast.Attribute) else node.args[0]
-                of = node.args[0] if isinstance(of, ast.Name) and of.id == "np" else of
-                divisor = ast.Name("N") if is_samples(of) else None
-        if divisor is not None and is_weight(divisor):
-            yield ast.unparse(node)
-
-
-def test_the_rule_that_finds_divisions():
-    found = [
-        "dW / N",
-        "dW /= weight",
-        "loss / float(total)",
-        "g / len(X)",
-        "g / X.shape[0]",
-        "g / s.sum()",
-        "g / sample_weight.sum(dtype=float)",
-        "g * (1 / N)",
-        "g / (2 * N)",
-        "np.divide(dW, N)",
-        "losses.mean()",
-        "np.mean(losses)",
-        "np.average(losses)",
-        "dW / sums.weight",
-    ]
-    for source in found:
-        assert list(divisions_by_a_weight(source)), source
-    for source in ("p / Z", "x / (N - 1)", "N // 2", "N / 2", "average(a, N, 0.0, 0.0)", "s / Z"):
-        assert not list(divisions_by_a_weight(source)), source
-
-
-def test_the_only_division_by_the_weight_of_samples():
-    """ "Why is a gradient divided by the batch size?" has one place in the code that answers it.
-
-    Looked for is `/`, `/=`, `np.divide`, and a mean of what there is one of for each sample. A
-    divisor counts if it is a name that a weight of samples has here (`weight`, `N`, `total`, ...),
-    the length or the sum of an array of one value for each sample (`len(X)`, `s.sum()`,
-    `X.shape[0]`), any of these converted (`float(weight)`), or a product with one of them
-    (`2 * N`). A difference such as `N - 1` does not: the bound on the learning rate of batches has
-    one, in a ratio of numbers of samples. Nor does `//`, which splits work into chunks.
-    """
-    hits = [
-        (path.relative_to(PACKAGE).as_posix(), division)
-        for path in sorted(PACKAGE.rglob("*.py"))
-        for division in divisions_by_a_weight(path.read_text(encoding="utf-8"))
-    ]
-    assert hits == [("engine/average.py", "total / weight")]
+def test_a_total_that_leaves_float64(problem, variant):
+    """An average has no units; sums have, and are refused with what to do."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(4)
+    X, y, *parameters = random_batch(problem, rng, (4, 3, 4, 5))
+    s = np.full(4, 1.5e308)
+    even, heavy = (
+        module.gradient(X, y, *parameters, sample_weight=weights, variant=variant)
+        for weights in (None, s)
+    )
+    for a, b in itertools.zip_longest(even, heavy):
+        assert a == pytest.approx(b, rel=1e-12, abs=1e-12)
+    with pytest.raises(FloatingPointError, match="divide the weights of all blocks by one number"):
+        module.sums(X, y, *parameters, sample_weight=s, variant=variant)

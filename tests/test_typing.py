@@ -2,20 +2,19 @@
 
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT, EXAMPLE = Path(__file__).parent.parent, Path(__file__).with_name("typing_example.py")
+from tests.helpers.interpreter import run_python
+
+EXAMPLE = Path(__file__).with_name("typing_example.py")
 
 
 def test_mypy_on_a_users_program(tmp_path):
     pytest.importorskip("mypy")
     options = ["--strict", "--follow-imports=silent", f"--config-file={os.devnull}"]
-    command = [sys.executable, "-m", "mypy", *options, f"--cache-dir={tmp_path}", str(EXAMPLE)]
-    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    run = run_python("-m", "mypy", *options, f"--cache-dir={tmp_path}", EXAMPLE)
     found = re.findall(r":(\d+): error: .*\[([a-z-]+)\]$", run.stdout, re.MULTILINE)
     lines = enumerate(EXAMPLE.read_text().splitlines(), 1)
     expected = [(str(n), line.split("# expect: ")[1]) for n, line in lines if "# expect: " in line]

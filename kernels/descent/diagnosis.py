@@ -56,8 +56,11 @@ class Features:
         formula = "pass (X - np.mean(X, axis=0)) / np.std(X, axis=0) as X"
         if self.constant.any():
             columns = np.flatnonzero(self.constant).tolist()
-            return f"take np.delete(X, {columns}, axis=1) without constant columns, and {formula}"
-        return formula
+            return (
+                f"leave out the constant columns, X = np.delete(X, {columns}, axis=1), and "
+                f"standardise the others, {formula}"
+            )
+        return f"standardise them, {formula}"
 
     def condition_advice(self, curvature: float, reg: float) -> str:
         """What to do about a condition number of the loss that makes descent slow."""
@@ -74,7 +77,7 @@ class Features:
             f"the condition number of the data is {before:.2g}",
         )
         if after * FAR < before:
-            return f"{text}, and {after:.2g} after standardising: {self.standardise()}"
+            return f"{text}, and {after:.2g} if the features are standardised: {self.standardise()}"
         return (
             f"{text}, since some features nearly follow from others: leave those out, pass a "
             "larger reg, or take a second-order method"
@@ -103,7 +106,7 @@ def separation(descent: Any) -> Iterator[str]:
     if scores and descent.settings.reg == 0 and separated(scores(X[at], descent.parameters), y[at]):
         yield (
             "these parameters classify every sample correctly, and larger ones have a lower loss: "
-            "there is no finite optimum: pass reg > 0, such as reg=0.001"
+            "there is no finite optimum: pass reg=0.001 or another penalty"
         )
 
 
@@ -140,6 +143,6 @@ def rounding(descent: Any) -> Iterator[str]:
     if descent.settings.gtol > 0 and (at_rest or descent.norm <= 4 * descent.rounding()):
         wider = "pass np.asarray(X, dtype=np.float64) as X, or " if dtype == np.float32 else ""
         yield (
-            f"rounding in {dtype} keeps the gradient from becoming smaller: {wider}pass a larger "
-            f"gtol, such as gtol={2 * descent.norm:.0e}"
+            f"rounding in {dtype} keeps the gradient from becoming smaller: {wider}pass "
+            f"gtol={2 * descent.norm:.0e} or larger"
         )

@@ -1,0 +1,57 @@
+"""The command line of the benchmark: each mistake is answered by one sentence."""
+
+import sys
+
+import pytest
+
+from bench import __main__ as command_line
+from bench.peers import PEERS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (
+            ["--problems", "sofmax"],
+            "--problems sofmax: there is no such thing; choose from softmax, logistic, ",
+        ),
+        (
+            ["--dtypes", "float16"],
+            "--dtypes float16: there is no such thing; choose from float64, float32",
+        ),
+        (
+            ["--variants", "fast"],
+            "--variants fast: there is no such thing; choose from python, numpy, loop, tiled",
+        ),
+        (
+            ["--peers", "TensorFlow"],
+            "--peers TensorFlow: there is no such thing; choose from scikit-learn, ",
+        ),
+        (
+            ["--peers", "oneDAL"],
+            "--peers oneDAL: it is not installed; install it (pip install scikit-learn-intelex)",
+        ),
+        (["--threads", "0"], "--threads 0: this process may use "),
+        (["--threads", "4096"], "--threads 4096: this process may use "),
+        (["compare", "nowhere", "nowhere"], "nowhere holds no report that can be read"),
+    ],
+)
+def test_mistakes_are_answered_in_a_sentence(monkeypatch, capsys, arguments, sentence):
+    monkeypatch.setitem(
+        PEERS,
+        "oneDAL",
+        type(PEERS["oneDAL"])("a_module_that_is_not_there", "scikit-learn-intelex", None),
+    )
+    monkeypatch.setattr(sys, "argv", ["bench", *arguments])
+    assert command_line.main() == 2
+    assert capsys.readouterr().err.startswith(f"python -m bench: {sentence}")
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_a_directory_that_cannot_be_written(monkeypatch, capsys, tmp_path, inside):
+    """A file stands where the directory would be: permissions would not stop root."""
+    (tmp_path / "file").write_text("")
+    out = tmp_path / "file" / "below" if inside else tmp_path / "file"
+    monkeypatch.setattr(sys, "argv", ["bench", "--quick", "--out", str(out)])
+    assert command_line.main() == 2
+    assert f"--out {out}: cannot write there" in capsys.readouterr().err

@@ -1,0 +1,226 @@
+"""The pool of threads with a small kernel: same bits, errors, forks.
+
+The kernel adds the rows of each chunk. It is not cached: an edit of this file would not be noticed.
+"""
+
+import concurrent.futures
+import multiprocessing
+import os
+import threading
+
+import numba
+import numpy as np
+import pytest
+from numba import types
+
+from kernels.engine import pool
+from kernels.engine.cache import entry_point
+from kernels.engine.pool import DONE, NEXT, POOL, Job, Role, atomic_fetch_add, spin_until_done
+from tests.helpers.interpreter import HANGS
+from tests.helpers.marks import fork, ignore_fork_warning
+
+ROWS = 500  # of a chunk
+
+
+@numba.njit(nogil=True, error_model="numpy")
+def sum_rows(batch, rows, workspace, role):
+    (X,) = batch
+    chunks = (len(X) + rows - 1) // rows
+    partials, sums, chunk_counters, call_epoch = workspace
+    if role == Role.SERIAL:
+        partials, sums = np.empty((chunks, X.shape[1]), X.dtype), np.empty((chunks, 3))
+        chunk_counters = np.zeros(2 * DONE, np.int64)
+    if role == Role.LEADER:
+        atomic_fetch_add(call_epoch, 0)
+    if role != Role.REDUCE:
+        chunk = atomic_fetch_add(chunk_counters, NEXT)
+        while chunk < chunks:
+            partials[chunk] = 0
+            for row in X[chunk * rows : (chunk + 1) * rows]:
+                partials[chunk] += np.log(row)
+            sums[chunk] = partials[chunk].sum()
+            atomic_fetch_add(chunk_counters, DONE)
+            chunk = atomic_fetch_add(chunk_counters, NEXT)
+    if role == Role.WORKER or (role == Role.LEADER and not spin_until_done(chunk_counters, chunks)):
+        return 0.0, 0.0, 0.0, False
+    loss = weight = invalid = 0.0
+    for chunk in range(chunks):
+        loss += sums[chunk, 0]
+        weight += sums[chunk, 1]
+        invalid += sums[chunk, 2]
+    return loss, weight, invalid, True
+
+
+def kernel_of(real):
+    batch = types.Tuple((types.Array(real, 2, "C"),))
+    return entry_point(sum_rows, (batch, types.intp, pool.workspace_type(real), types.intp))
+
+
+@pytest.fixture(scope="module")
+def kernel():
+    return kernel_of(types.float64)
+
+
+@pytest.fixture(scope="module")
+def X():
+    return 1 + np.random.default_rng(0).random((20_003, 6))
+
+
+def run(kernel, X, threads):
+    return POOL.run(kernel, ((X,), ROWS), -(-len(X) // ROWS), X.shape[1], threads)
+
+
+def test_same_bits_for_any_number_of_threads(kernel, X):
+    for of, x in ((kernel, X), (kernel_of(types.float32), X.astype(np.float32))):
+        loss, weight, invalid = run(of, x, 1)
+        assert loss == weight == invalid
+        assert loss == pytest.approx(np.log(X).sum(), rel=1e-4)
+        for threads in (2, 3, 4, 16, 10**20, None):
+            for _ in range(20):
+                assert run(of, x, threads) == (loss, weight, invalid)
+
+
+def test_how_many_helpers_a_call_wakes(kernel, X, woken, monkeypatch):
+    run(kernel, X, 3)
+    run(kernel, X, 1)
+    run(kernel, X[:ROWS], 3)
+    monkeypatch.setattr(POOL, "threads", 4)
+    run(kernel, X, None)
+    run(kernel, X, 5)
+    monkeypatch.setattr(POOL, "threads", 0)
+    monkeypatch.setenv("KERNELS_NUM_THREADS", "6")
+    run(kernel, X, None)
+    assert woken == [2, 3, 4, 5]
+    monkeypatch.setenv("KERNELS_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="KERNELS_NUM_THREADS is 'many'"):
+        run(kernel, X, None)
+    monkeypatch.delenv("KERNELS_NUM_THREADS")
+    assert POOL.default_threads() == pool.cpus()
+
+
+@pytest.mark.parametrize(("told", "cpus"), [(8, 8), (None, 1)])
+def test_cpus_where_a_process_is_not_told_its_own(monkeypatch, told, cpus):
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: told)
+    assert pool.cpus() == cpus
+
+
+def test_a_helper_takes_chunks(kernel, X):
+    """The leader alone would give the right answer too: here it takes none."""
+    chunks, done = -(-len(X) // ROWS), threading.Event()
+    counters = np.zeros(2 * DONE, np.int64)
+    workspace = np.empty((chunks, 6)), np.empty((chunks, 3)), counters, POOL.call_epoch
+    job = Job(
+        lambda *arguments: (kernel(*arguments), done.set()), ((X,), ROWS, workspace, 2), [], -1
+    )
+    POOL.wake(1, job)
+    assert done.wait(HANGS)
+    assert counters[DONE] == chunks
+    assert kernel((X,), ROWS, workspace, 3) == (*run(kernel, X, 1), True)
+
+
+def test_a_helper_that_is_late_is_waited_for(kernel, X):
+    """A leader that has spun for a moment in vain sleeps until the chunk is done."""
+
+    def late(*arguments):
+        if arguments[-1] != Role.LEADER:
+            return kernel(*arguments)
+        kernel(*arguments[:-1], Role.WORKER.value)
+        counters = arguments[-2][2]
+        counters[DONE] -= 1  # one more is under way
+        threading.Timer(0.05, lambda: counters.__setitem__(DONE, counters[DONE] + 1)).start()
+        return 0.0, 0.0, 0.0, False
+
+    assert run(late, X, 2) == run(kernel, X, 1)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or pool.cpus() < 2, reason="no choice")
+def test_a_helper_stays_off_the_callers_cpu(kernel, X):
+    run(kernel, X, 2)
+    threads = threading.enumerate()
+    helpers = [thread.native_id for thread in threads if thread.name.startswith("kernels-")]
+    for cpu in sorted(os.sched_getaffinity(0))[:2]:
+        done = threading.Event()
+        POOL.jobs.put(Job(done.set, (), [], cpu))
+        assert done.wait(HANGS)
+        others = os.sched_getaffinity(0) - {cpu}
+        assert others in [os.sched_getaffinity(helper) for helper in helpers]
+
+
+class Dies(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("error", [MemoryError, SystemExit, Dies])
+@pytest.mark.parametrize("where", ["helper", "caller"])
+def test_an_exception_reaches_the_caller_and_leaves_the_helpers_usable(error, where, kernel, X):
+    meet = threading.Barrier(3)
+
+    def fails(*arguments):
+        POOL.call_epoch[0] += arguments[-1] == Role.LEADER
+        meet.wait(HANGS)  # so that a helper does start
+        if (arguments[-1] == Role.WORKER) == (where == "helper"):
+            raise error("in a kernel")
+        return 0.0, 0.0, 0.0, False
+
+    for _ in range(20):
+        with pytest.raises(error, match="in a kernel"):
+            run(fails, X, 3)
+    assert run(kernel, X, 3) == run(kernel, X, 1)
+
+
+def test_no_thread_can_be_started(kernel, X, monkeypatch):
+    """At the limit of the system, or while the interpreter ends."""
+
+    def refused(self):
+        raise RuntimeError("can't start new thread")
+
+    POOL.reset()  # as if none had been started
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    assert run(kernel, X, 3) == run(kernel, X, 1)
+    assert POOL.helpers == 0
+    monkeypatch.undo()
+    assert run(kernel, X, 3) == run(kernel, X, 1)
+    assert POOL.helpers == 2
+
+
+def test_eight_callers_at_once(kernel, X):
+    want, start = run(kernel, X, 1), threading.Barrier(8)
+
+    def call(number):
+        start.wait()
+        return {run(kernel, X, 1 + (number + turn) % 5) for turn in range(200)}
+
+    with concurrent.futures.ThreadPoolExecutor(8) as callers:
+        assert [*callers.map(call, range(8))] == [{want}] * 8
+
+
+@fork
+@ignore_fork_warning
+def test_a_fork_while_threads_are_at_work(kernel, X):
+    """A child has none of its parent's threads, and may begin while they hold a lock."""
+    want, stop = run(kernel, X, 1), threading.Event()
+
+    def work():
+        while not stop.is_set():
+            run(kernel, X, 4)
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    context = multiprocessing.get_context("fork")
+    try:
+        for _ in range(10):
+            receiver, sender = context.Pipe(duplex=False)
+            child = context.Process(
+                target=lambda sender=sender: sender.send((run(kernel, X, 4), POOL.helpers))
+            )
+            child.start()
+            assert receiver.poll(HANGS), "the child hangs"
+            assert receiver.recv() == (want, 3)
+            child.join(HANGS)
+            assert child.exitcode == 0
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()

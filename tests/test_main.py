@@ -1,0 +1,42 @@
+"""`python -m kernels` checks every kernel, and reports one that is wrong."""
+
+import numpy as np
+import pytest
+
+import kernels
+from kernels import softmax
+from kernels.__main__ import main
+from tests.helpers.interpreter import run_python
+
+
+def test_every_kernel_is_checked(capsys, monkeypatch):
+    assert main() == 0
+    printed = capsys.readouterr().out
+    for problem in ("softmax", "logistic", "linear", "two_layer"):
+        for dtype in ("float64", "float32"):
+            assert f"{problem:10}{dtype}" in printed
+    assert printed.endswith("every kernel is right\n")
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda dW: dW * (1 + 1e-3), lambda dW: dW * np.nan], ids=["a little", "nan"]
+)
+def test_a_wrong_kernel_is_found(capsys, monkeypatch, wrong):
+    right = softmax.VARIANTS["loop"]
+
+    def planted(*batch):
+        loss, weight, dW, db = right(*batch)
+        return loss, weight, wrong(dW), db
+
+    monkeypatch.setitem(softmax.VARIANTS, "loop", planted)
+    # The check of results would refuse the nan first.
+    with pytest.MonkeyPatch.context() as unchecked:
+        unchecked.setattr(kernels.validate, "result", lambda *_: None)
+        assert main() == 1
+    assert "A KERNEL IS WRONG" in capsys.readouterr().out
+
+
+def test_from_the_command_line():
+    done = run_python("-m", "kernels")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("every kernel is right\n")
