@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-Remedy = Callable[[str, Array], str]  # an expression for an array, and the array, to advice
+Remedy = Callable[[str, Array], str]  # (expression for an array, the array) -> advice
 KINDS = {"U": "strings", "S": "bytes", "O": "Python objects", "M": "dates", "m": "durations"}
 ACCEPTED = "accepted are float64, float32, float16, integers and bools"
 EXPRESSIONS = {"validation X": "validation[0]", "validation y": "validation[1]"}
@@ -28,7 +28,7 @@ def real_array(name: str, value: Any, remedy: Remedy | None = None) -> Array:
         array = np.asarray(value)
     except MemoryError:
         raise
-    except Exception as error:  # of a ragged list, or whatever somebody else's __array__ raises
+    except Exception as error:  # a ragged list, or an error in __array__ of some other library
         raise ValueError(unreadable(name, value, error)) from error
     kind, dtype = array.dtype.kind, array.dtype
     if kind in "iub" or (kind == "f" and dtype.itemsize in (4, 8)):
@@ -47,7 +47,7 @@ def as_array(name: str, value: Any) -> str:
 
 
 def describe(value: Any) -> str:
-    """What a message says of a value: itself where it is short, else its type."""
+    """A value in a message: its repr if that is short, else its type."""
     value = value.item() if isinstance(value, np.generic) else value
     kind = type(value)
     if kind.__module__ == "builtins" or isinstance(value, numbers.Number):
@@ -58,7 +58,7 @@ def describe(value: Any) -> str:
 
 
 def place_of(place: Any) -> str:
-    """Where in an array a value stands."""
+    """The index of a value, in a message."""
     place = tuple(map(int, place))
     if len(place) == 2:
         return "row {}, column {}".format(*place)
@@ -69,7 +69,7 @@ def place_of(place: Any) -> str:
 
 
 def refuse_other_containers(name: str, value: Any) -> None:
-    """Refuse what NumPy would convert at a loss: of a mask, or of memory."""
+    """Refuse masked, sparse and lazy arrays, which NumPy cannot convert without a loss."""
     expression = EXPRESSIONS.get(name, name)
     if value is None:
         raise TypeError(f"{name} is None: pass an array of numbers")
@@ -104,20 +104,14 @@ def unreadable(name: str, value: Any, error: Exception) -> str:
         as_float = ".float()" if "bfloat16" in str(getattr(value, "dtype", "")) else ""
         remedy = f"pass {expression}.detach().cpu(){as_float}.numpy()"
     elif isinstance(value, (list, tuple)):
-        remedy, lengths = (
-            "pass rows of equal length",
-            [np.shape(row)[:1] for row in map(row_of, value)],
-        )
-        other = next((n for n, length in enumerate(lengths) if length != lengths[0]), None)
+        remedy = "pass rows of equal length"
+        counts = [
+            f"{len(row)} values" if hasattr(row, "__len__") else "one number" for row in value
+        ]
+        other = next((n for n, count in enumerate(counts) if count != counts[0]), None)
         if other is not None:
-            counts = [f"{length[0]} values" if length else "one number" for length in lengths]
             reason = f"row {other} has {counts[other]} and row 0 has {counts[0]}"
     return f"{name} cannot be read as an array of numbers ({reason}): {remedy}"
-
-
-def row_of(row: Any) -> Any:
-    """Something as long as a row of a list."""
-    return range(len(row)) if hasattr(row, "__len__") else 0
 
 
 # ---- values that are refused ----

@@ -1,7 +1,7 @@
-"""The docstrings of the public functions: what all problems share, and where each differs.
+"""The docstrings of the public functions, from one template each.
 
-A problem's own part is its formula, with its source and examples, which is the docstring of its
-module, and the names and axes of its parameters.
+What differs between problems is filled in: the docstring of a problem's module, which has its
+formula, references and examples, and the names and axes of its parameters.
 """
 
 import inspect
@@ -213,7 +213,7 @@ validation : tuple of X and y, optional
 
 
 def docstrings(problem: Any) -> dict[str, str]:
-    """By the name of a public function."""
+    """The docstring of each public function, by its name."""
     shapes, target = problem.variants.shapes, problem.variants.target
     (title, _, formula), names = problem.doc.partition("\n\n"), ", ".join(shapes)
     formula, _, examples = formula.partition("\nExamples\n")
@@ -245,12 +245,12 @@ def docstrings(problem: Any) -> dict[str, str]:
 
 
 def own_doc(function: Any) -> str | None:
-    """The docstring of a function that was written for this, not of np.exp."""
+    """The docstring of a Python function; None for a ufunc such as np.exp."""
     return function.__doc__ if inspect.isfunction(function) else None
 
 
 def described(shapes: Mapping[str, str]) -> list[str]:
-    """What the documentation says of each parameter."""
+    """The lines of the docstring about each parameter."""
     lines = []
     for i, (name, axes) in enumerate(shapes.items()):
         optional = ", optional" if i == 1 and len(shapes) == 2 else ""

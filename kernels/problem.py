@@ -1,8 +1,8 @@
 """The public functions of every problem, made from its declaration.
 
-A call goes down from here. A public function has the problem's own signature, see `signature`, and
-calls `answer`, which passes what needs no conversion straight to the compiled driver. Whatever else
-is passed, and whatever the driver found invalid, is converted or refused by `Variants.validated`.
+A public function has the problem's own signature (see `signature`) and calls `answer`. Arguments
+that need no conversion go straight to the compiled driver; all others, and those that the driver
+finds invalid, are converted or refused by `Variants.validated`.
 """
 
 import dataclasses
@@ -51,7 +51,7 @@ def linear_scores(X: Any, W: Any, b: Any) -> Any:
 
 
 def restored(module: str, problem: str, kind: str, values: tuple[Any, ...]) -> Any:
-    """The named tuple that was pickled, of a problem that is a variable of the module."""
+    """Unpickle a named tuple of a problem, which must be a variable of the module."""
     for value in vars(importlib.import_module(module)).values():
         if isinstance(value, Problem) and value.name == problem:
             return value.public[kind](*values)
@@ -159,7 +159,7 @@ class Problem:
         self.define_functions()
 
     def tuple_type(self, name: str, fields: Iterable[str]) -> Any:
-        """A named tuple as if it stood in the problem's module; of `Fit`, with a message beside."""
+        """A named tuple defined in the problem's module; that of `Fit` has further attributes."""
         base = namedtuple(name, list(fields), module=self.module)  # type: ignore[misc]
         members: dict[str, Any] = {"__module__": self.module, "__doc__": TUPLES[name]}
         members |= (
@@ -179,7 +179,7 @@ class Problem:
     # ---- the fast path ----
 
     def answering(self, want_loss: bool, goal: Goal, finish: Callable[..., Any]) -> Any:
-        """What a public function calls; `finish` makes its answer of loss, weight and output."""
+        """The body of a public function; `finish` turns loss, weight and output into its result."""
         variants, wanted, ndarray = self.variants, (want_loss, int(goal)), np.ndarray
         ready, values, labels = variants.ready, variants.values, variants.target.dtype
         check_ready = variants.target.check_ready
@@ -194,8 +194,8 @@ class Problem:
                 and ((dtype := X.dtype) is F64 or dtype is F32)
                 and X.ndim == 2
                 and type(y) is ndarray
-                and y.ndim == 1  # of another number, the compiled code would read elsewhere
-                and type(variant) is str  # an array of one string equals it too
+                and y.ndim == 1  # the driver's signature has one dimension
+                and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
                 and 0 <= reg <= HEAVY
@@ -271,7 +271,7 @@ class Problem:
         return loss, self.Gradient(*self.variants.values(means, parameters))
 
     def own(self, part: Any) -> Sums:
-        """The sums of this problem, or an error."""
+        """The argument if it is sums of this problem; otherwise raise an error."""
         if isinstance(part, Sums) and isinstance(part.gradient, self.Gradient):
             return part
         raise TypeError(
@@ -280,7 +280,7 @@ class Problem:
         )
 
     def scored(self, X: Any, parameters: tuple[Any, ...], finish: Any = None) -> Any:
-        """The scores of samples, or what `finish` makes of them; of no samples, none."""
+        """The scores of samples, passed through `finish` if that is given."""
         with np.errstate(all="ignore"):
             X = validate.samples(X, empty=True)
             if self.network:
@@ -299,19 +299,19 @@ class Problem:
             return z.astype(X.dtype) if z.dtype.kind == "f" else z
 
     def followed(self, batch: Any, arrays: Any, settings: Any, want_gradient: bool) -> Any:
-        """The loss and the gradient that a descent follows, unchecked."""
+        """Loss and gradient for a descent, without validation."""
         options = settings.reg, 0.0, settings.variant, settings.threads
         goal = Goal.GRADIENT if want_gradient else Goal.NOTHING
         loss, _, gradient = self.variants.run(batch, arrays, options, (True, goal))
         return loss, gradient
 
     def named(self, arrays: Any, fit_bias: bool) -> Any:
-        """Arrays as the public parameters."""
+        """Arrays as the public named tuple of parameters."""
         absent = not (fit_bias or self.network)
         return self.Parameters(*self.variants.values(arrays, (None,) if absent else arrays))
 
     def refuse_start(self, batch: Any, arrays: Any, settings: Any) -> None:
-        """Raise an error if the loss or the gradient at these parameters leaves the dtype."""
+        """Raise an error if the loss or the gradient at these parameters overflows."""
         (X, y, s, _), parameters = batch, self.variants.scalars(arrays)
         options = settings.reg, 0.0, settings.variant, settings.threads
         wanted = True, Goal.GRADIENT
@@ -323,7 +323,7 @@ class Problem:
     def descending(
         self, data: Any, parameters: Any, start: Any, settings: descent.Settings, network: Any
     ) -> Any:
-        """The result of a descent; `network` is hidden, std and validation, of two layers."""
+        """The result of `descend`; `network` holds hidden, std and validation of two layers."""
         with np.errstate(all="ignore"):
             X, target = validate.samples(data[0]), self.variants.target
             parameters = descent.continued(start, self.Parameters._fields, parameters)
@@ -353,7 +353,7 @@ class Problem:
         return fit
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
-        """A function that measures the accuracy on both sets."""
+        """A function of the parameters that returns the accuracy on both data sets."""
         if not isinstance(validation, (tuple, list)) or len(validation) != 2:
             what = describe(validation)
             raise TypeError(f"validation is {what}: pass a tuple of X and y")
@@ -371,7 +371,7 @@ class Problem:
         def accuracy(X: Any, y: Any, parameters: Any) -> float:
             try:
                 return float((self.public["predict"](X, *parameters) == y).mean())
-            except FloatingPointError:  # of a descent that diverges, which says so itself
+            except FloatingPointError:  # the descent diverges, which is reported elsewhere
                 return math.nan
 
         return lambda *parameters: [accuracy(X, y, parameters) for X, y in sets]

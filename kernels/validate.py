@@ -104,7 +104,7 @@ def one_per_sample(
 
 
 def renumbered(this: str, y: Array) -> str:
-    """Advice to number the classes."""
+    """Advice to number classes of other names."""
     return f"pass np.unique({this}, return_inverse=True)[1], which numbers the classes"
 
 
@@ -133,7 +133,7 @@ def labels(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
 
 
 def two_classes(this: str, y: Array) -> str:
-    """Advice to make labels of two classes, whatever they are called."""
+    """Advice to turn the names of two classes into labels."""
     found = np.unique(y.astype(str) if y.dtype.kind == "O" else y).tolist()
     if len(found) == 2:
         return f"pass np.where({this} == {found[1]!r}, 1, -1)"
@@ -203,14 +203,14 @@ def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> W
 
 
 class Target(NamedTuple):
-    """What y holds: how it is checked, its dtype (None for X's), and what to say of it."""
+    """A kind of y: its check, its dtype (None for that of X), and its description."""
 
-    # (y, X, outputs, its name, an expression for it as an array) -> y as the kernels take it
+    # (y, X, outputs, name of y, expression for y as an array) -> y as the kernels take it
     check: Callable[[Array, Array, int, str, str], Array]
     dtype: Any
     meaning: str
     refused: str
-    # Of arrays that need no conversion, if the residual does not find what is wrong by itself.
+    # of an array that needs no conversion, where the residual does not detect invalid values itself
     check_ready: Callable[[Array], Any] | None = None
     remedy: Remedy | None = None  # for names of classes
 
@@ -248,7 +248,7 @@ REAL = Target(targets, None, "Targets, real numbers.", "")
 
 
 def targets_checked_by(check: Callable[[Array], Any]) -> Target:
-    """Real targets of which `check` raises an error if they make no sense."""
+    """Real targets, for which `check` raises an error if they are invalid."""
 
     def check_all(y: Array, X: Array, outputs: int, name: str, this: str) -> Array:
         y = targets(y, X, outputs, name, this)
@@ -260,7 +260,7 @@ def targets_checked_by(check: Callable[[Array], Any]) -> Target:
 
 
 def declaration(parameters: Mapping[str, str], compiled: Mapping[str, Any]) -> None:
-    """Refuse parameters or functions of which no problem can be made."""
+    """Refuse parameters and functions that cannot define a problem."""
     axes = [("D", ""), ("DK", "K"), ("DH", "H", "HK", "K")]
     known = tuple(parameters.values())
     if known not in axes:
@@ -329,7 +329,7 @@ def threads(n: Any) -> int | None:
 
 
 def index_of(value: Any) -> int | None:
-    """A whole number of any type as an int; None of anything else, bools included."""
+    """An integer of any type as an int; None for anything else, bools included."""
     try:
         return None if isinstance(value, bool) else operator.index(value)
     except TypeError:
@@ -352,7 +352,7 @@ def finite(name: str, array: Array, rows: Array | None = None) -> None:
 
 
 def all_finite(numbers: Iterable[Any]) -> bool:
-    """Whether every number and every array is finite; None is."""
+    """Whether every number and every array is finite; None counts as finite."""
     return all(
         math.isfinite(part) if isinstance(part, float) else part is None or np.isfinite(part).all()
         for part in numbers
@@ -376,7 +376,7 @@ def too_large(dtype: Any, arguments: Mapping[str, Any], wider: bool) -> Floating
 
 
 def plain(array: Array, dtype: Any) -> Array:
-    """An array in the order and dtype that the kernels take: itself, or a copy."""
+    """The array in the memory order and dtype of the kernels, copied only if necessary."""
     if array.dtype == dtype and array.flags.carray:  # np.require takes microseconds
         return array
     with np.errstate(all="ignore"):
@@ -384,7 +384,7 @@ def plain(array: Array, dtype: Any) -> Array:
 
 
 def _refuse_first(wrong: Array, name: str, array: Array, why: str) -> None:
-    """Raise an error that names the first value that is wrong, if one is."""
+    """Raise an error that names the first wrong value, if there is one."""
     if wrong.any():
         n = int(wrong.argmax())
         raise ValueError(f"{name}[{n}] is {array[n]}{why}")
@@ -403,5 +403,5 @@ def _finite_in_dtype(name: str, array: Array, dtype: Any) -> Array:
 
 
 def describe_shape(shape: tuple[int, ...] | None) -> str:
-    """What a message says of a parameter of this shape, or of one that is None."""
+    """A shape in a message; None stands for a parameter that is None."""
     return "None" if shape is None else f"of shape {shape}" if shape else "one number"

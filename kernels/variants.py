@@ -1,4 +1,4 @@
-"""The variants of a problem: what is passed to them, which one runs, what its sums become."""
+"""The variants of a problem: conversion of arguments, dispatch, and averaging of sums."""
 
 import math
 from collections.abc import Callable, Mapping
@@ -23,7 +23,7 @@ BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
 
 def is_ready(array: Any, dtype: Any) -> bool:
-    """Whether the driver takes an array as it is; shapes, order and numbers it sees for itself."""
+    """Whether an array has the type that the driver expects; it checks shape and strides itself."""
     return type(array) is np.ndarray and array.dtype is dtype
 
 
@@ -32,8 +32,8 @@ def is_moderate(reg: float) -> bool:
     return reg == 0 or 1 / validate.HEAVY <= reg <= validate.HEAVY
 
 
-# The parameters, and arrays for the output, if the driver takes them as they are. Written out for
-# each kind of problem: a loop over the parameters would take longer than a small gradient.
+# The parameters and new arrays for the output, or None if a parameter needs conversion. Written out
+# for each kind of problem: a loop over the parameters would take longer than a small gradient.
 
 
 def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
@@ -68,7 +68,7 @@ def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
 
 
 class Variants:
-    """What is the same in all public functions of a problem.
+    """The validated path that all public functions of a problem share.
 
     Inside, the parameters are a tuple of arrays, zeros for a bias that is None and an array of one
     for a bias that is one number; a batch is (X, y, s, rows), where `s` and `rows` have the size 0
@@ -103,17 +103,17 @@ class Variants:
     # ---- what goes in and out ----
 
     def values(self, out: tuple[Any, ...], parameters: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Arrays as the public functions give them: None for a bias that is None, or a float."""
+        """Arrays in the form that public functions return: the bias None, if it was, or a float."""
         if parameters[-1] is None:
             return out[0], None
         return self.scalars(out)
 
     def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Arrays as the variants take and give them: a bias that is one number as a float."""
+        """Arrays as the variants take and return them: a bias that is one number is a float."""
         return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
 
     def converted(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
-        """What was passed as parameters, as arrays in X's dtype."""
+        """The parameters as arrays in X's dtype."""
         sizes, arrays = {"D": X.shape[1]}, list[Any]()
         for (name, letters), value in zip(self.shapes.items(), parameters, strict=True):
             shape: Any = tuple(map(sizes.get, letters))
@@ -128,9 +128,9 @@ class Variants:
         return tuple(arrays)
 
     def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
-        """X, which was accepted, with what was passed as y and weights; and the weights.
+        """The batch of X, validated before, with y and the weights; and the weights.
 
-        None in place of the batch if no sample has a weight.
+        The batch is None if no sample has a weight.
         """
         weights = validate.weights(s, X, zeros)
         if weights is None:
@@ -146,7 +146,7 @@ class Variants:
     # ---- running one ----
 
     def validated(self, data: Any, parameters: Any, options: Any, wanted: Any) -> Any:
-        """Loss, weight and output for whatever was passed, or an error that says what is wrong."""
+        """Loss, weight and output for any arguments, or an error that names the invalid one."""
         (X, y, s), (reg, rate, variant, threads), (_, goal) = data, options, wanted
         summing = goal == Goal.SUMS
         rate = validate.not_negative("learning_rate", rate)
@@ -158,7 +158,7 @@ class Variants:
         if batch is None or not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
         exponent, spread = (weights.exponent, weights.spread) if weights else (0, False)
-        # With other weights, or another reg, what underflows on the way could count in the end.
+        # Extreme weights or reg can make a product that underflowed count in the end.
         wider, done = False, not spread and is_moderate(reg)
         if done:
             loss, weight, out = self.run(batch, arrays, options, wanted)
@@ -184,7 +184,7 @@ class Variants:
         return loss, weight, out
 
     def run(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
-        """Loss, weight and output of a batch and of parameters that were accepted."""
+        """Loss, weight and output of a validated batch and parameters."""
         (X, y, s, rows), (reg, rate, variant, _), (_, goal) = batch, options, wanted
         if variant == "tiled" and not numba.config.DISABLE_JIT:
             return self.run_tiled(batch, arrays, options, wanted)
@@ -201,7 +201,7 @@ class Variants:
         return float(loss), float(weight), finished(arrays, out, rate, goal)
 
     def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
-        """The same by the compiled driver; a loss of nan if it found anything invalid."""
+        """Loss, weight and output by the compiled driver; a loss of nan for invalid arguments."""
         (reg, rate, _, threads), (want_loss, goal) = options, wanted
         summing, dtype = goal == Goal.SUMS, batch[0].dtype
         out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in arrays)
@@ -211,7 +211,7 @@ class Variants:
         return math.nan if invalid >= 1 else loss, weight, out if goal else ()
 
     def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
-        """The sums of the tiled kernel, as the other variants give them."""
+        """The sums by the tiled kernel, in the form of the other variants."""
         arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
         y = np.asarray(y, self.target.dtype or X.dtype)
         options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
@@ -219,9 +219,10 @@ class Variants:
         return loss, weight, *self.scalars(out)
 
     def run_wider(self, batch: Any, weights: Any, arrays: Any, options: Any, wanted: Any) -> Any:
-        """The same where X's dtype cannot hold numbers on the way; and whether wider floats do.
+        """Loss, weight and output where an intermediate number leaves X's dtype.
 
-        By the formula of the NumPy variant, in float64 or long double, a block at a time.
+        Computed by the NumPy variant in float64 or long double, a block at a time. The fourth value
+        is whether float64 can hold the result.
         """
         (X, y, _, rows), (reg, rate, _, _), (want_loss, goal) = batch, options, wanted
         in_float64 = X.dtype == F32 and not (weights and weights.spread)
@@ -257,7 +258,7 @@ class Variants:
 
 
 def finished(arrays: Any, out: Any, rate: float, goal: Goal) -> Any:
-    """The output: nothing, or what is there, or the parameters after a step against it."""
+    """The output for a goal: nothing, the gradient or sums, or the parameters after a step."""
     if goal == Goal.STEP:
         pairs = zip(arrays, out, strict=True)
         return tuple(p - p.dtype.type(rate) * gradient for p, gradient in pairs)

@@ -1,4 +1,4 @@
-"""Gradient descent to the end: what `descend` of every problem calls, and what it ends with."""
+"""Gradient descent until convergence: the implementation of every problem's `descend`."""
 
 from .descend import Descent as Descent
 from .descend import Model as Model

@@ -1,4 +1,4 @@
-"""One descent, from its start to its outcome.
+"""Run a gradient descent, from the start to its outcome.
 
     parameters ← parameters - learning_rate · learning_rate_decay^epoch · gradient
 
@@ -36,7 +36,7 @@ TRIAL = 500  # iterations to try a rate where no bound on the curvature is known
 
 @dataclass(frozen=True)
 class Model:
-    """What descent needs to know of a problem."""
+    """The parts of a problem that descent uses."""
 
     curvature: float | None  # bound on ∂²loss/∂score²; None where no bound is known
     loop: Mapping[int, Callable[..., Any]]  # by the itemsize of X: see `compiled_loop`
@@ -49,7 +49,7 @@ class Model:
 
 
 class Descent:
-    """A descent on its way, after `past_losses`, until it converges, diverges or is stopped."""
+    """The state of a descent; `run` continues it until it converges, diverges or is stopped."""
 
     def __init__(
         self, model: Model, batch: Batch, start: Arrays, settings: Settings, past_losses: Array
@@ -82,29 +82,29 @@ class Descent:
 
     @property
     def tolerances(self) -> tuple[float, float, float]:
-        """Of the gradient, the step, and the step's length in parts of the parameters'."""
+        """gtol, tol and rtol; nan for one that is not used."""
         settings: Any = self.settings
         return settings.gtol, settings.tol, settings.rtol
 
     def loss(self) -> float:
-        """Of the present parameters on all samples."""
+        """The loss of the current parameters on all samples."""
         call = self.batches.all, self.parameters, self.settings, False
         with np.errstate(all="ignore"):
             return self.model.loss_and_gradient(*call)[0]
 
     def gradient_norm(self) -> float:
-        """The largest component of the gradient at the present parameters on all samples."""
+        """The largest component of the gradient at the current parameters on all samples."""
         with np.errstate(all="ignore"):
             _, vectors = self.loss_and_vectors(self.batches.all, self.parameters)
             return self.largest(vectors)
 
     def largest(self, vectors: Any) -> float:
-        """The largest component of those that move."""
+        """The largest component of the vectors whose parameters are fitted."""
         pairs = zip(vectors, self.moves, strict=True)
         return max(float(np.abs(vector).max()) for vector, moves in pairs if moves)
 
     def rounding(self) -> float:
-        """By how much rounding changes a component of `gradient_norm`; 0 of large data."""
+        """The largest rounding error of a component of the gradient; 0 for large data."""
         X, y, s, rows = self.batches.all
         if X.size > MOST_NUMBERS:
             return 0.0
@@ -147,7 +147,7 @@ class Descent:
         return self
 
     def advance(self, iterations: int) -> Array:
-        """At most so many iterations on one batch; their losses."""
+        """Run up to `iterations` iterations on one batch; return their losses."""
         settings, full_batch, losses = self.settings, self.batches.full_batch, np.empty(iterations)
         epochs = np.arange(self.i, self.i + iterations) // self.batches.per_epoch
         rates = self.rate * settings.learning_rate_decay**epochs
@@ -185,7 +185,7 @@ class Descent:
         return self.model.curvature is not None and self.rate <= self.safe[0]
 
     def message(self) -> str:
-        """Why it ended, if it has not diverged."""
+        """The reason why a descent that has not diverged ended."""
         if self.status == Status.STOPPED:
             return f"stopped by the callback at iteration {self.i}"
         gtol, tol, rtol = self.tolerances
@@ -260,7 +260,7 @@ def run(
 
 
 def refuse_rate(rate: Any, safe: bool, dtype: Any) -> None:
-    """Refuse a learning rate with which X's dtype cannot calculate."""
+    """Refuse a learning rate that is 0 or infinite in X's dtype."""
     with np.errstate(all="ignore"):
         in_dtype = dtype.type(rate)
     if not 0 < in_dtype < np.inf:
@@ -286,7 +286,7 @@ def rate_by_halves(descent: Descent) -> float:
 
 
 def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
-    """The error, with what to do about it."""
+    """The error for a descent that diverged, with advice."""
     settings, curvature, X = descent.settings, descent.model.curvature, descent.batches.all[0]
     if curvature is None:
         safe, iterations = rate_by_halves(descent), min(settings.max_iter, TRIAL)

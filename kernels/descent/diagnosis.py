@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from .settings import Batch
 
 Array = NDArray[Any]
-MOST_NUMBERS, MOST_FEATURES = 2**20, 500  # of X that are looked at; for a condition number
+MOST_NUMBERS, MOST_FEATURES = 2**20, 500  # of X that are read; for a condition number
 FAR = 10.0  # scales, rates and conditions that differ by more are named
 
 
 def separated(z: Array, y: Array) -> bool:
-    """Whether every sample has its own label's score on its side, so that larger weights do better.
+    """Whether the scores z classify every sample correctly, so that larger weights do better.
 
-    z is (N,), with y -1 or +1, or (N, K), with y the number of a column.
+    z is (N,) for labels of -1 and +1, or (N, K) for labels 0..K-1.
     """
     if z.ndim == 1:
         return bool((y * z > 0).all())
@@ -34,7 +34,7 @@ class Features:
         rows = rows if rows.size else np.arange(len(X))
         step = -(-len(rows) * X.shape[1] // MOST_NUMBERS)
         A = X[rows[::step]].astype(np.float64)
-        self.exponent = math.frexp(float(np.abs(A).max()))[1]  # taken out, so that squares are safe
+        self.exponent = math.frexp(float(np.abs(A).max()))[1]  # divided out: no square overflows
         A, self.fit_bias = np.ldexp(A, -self.exponent), fit_bias
         self.A, self.mean, self.deviation = A, A.mean(axis=0), A.std(axis=0)
         self.size = np.sqrt((A * A).mean(axis=0))
@@ -72,10 +72,8 @@ class Features:
         if before <= FAR**3:
             return ""
         centred = (self.A - self.mean)[:, varied] / self.deviation[varied]
-        after, text = (
-            condition(centred, penalty),
-            f"the condition number of the data is {before:.2g}",
-        )
+        after = condition(centred, penalty)
+        text = f"the condition number of the data is {before:.2g}"
         if after * FAR < before:
             return f"{text}, and {after:.2g} if the features are standardised: {self.standardise()}"
         return (
@@ -101,9 +99,13 @@ def why_not_converged(descent: Any) -> str:
 
 
 def separation(descent: Any) -> Iterator[str]:
-    (X, y, _, rows), scores = descent.batches.all, descent.model.scores
-    at = rows if rows.size else slice(None)
-    if scores and descent.settings.reg == 0 and separated(scores(X[at], descent.parameters), y[at]):
+    """Classes that the parameters separate, so that no finite ones are the best."""
+    (X, y, *_), scores, rows = descent.batches.all, descent.model.scores, descent.batches.rows
+    if scores is None or descent.settings.reg > 0:
+        return
+    size = max(1, MOST_NUMBERS // X.shape[1])
+    blocks = (rows[start : start + size] for start in range(0, len(rows), size))
+    if all(separated(scores(X[at], descent.parameters), y[at]) for at in blocks):
         yield (
             "these parameters classify every sample correctly, and larger ones have a lower loss: "
             "there is no finite optimum: pass reg=0.001 or another penalty"
@@ -111,6 +113,7 @@ def separation(descent: Any) -> Iterator[str]:
 
 
 def slowness(descent: Any) -> Iterator[str]:
+    """A learning rate that is small, for this data or for a feature."""
     settings, model = descent.settings, descent.model
     decay = settings.learning_rate_decay ** (max(descent.i - 1, 0) // descent.batches.per_epoch)
     if decay < 1 / FAR:
@@ -129,6 +132,7 @@ def slowness(descent: Any) -> Iterator[str]:
 
 
 def conditioning(descent: Any) -> Iterator[str]:
+    """A loss that is far more curved in one direction than in another."""
     settings, curvature = descent.settings, descent.model.curvature
     if curvature is not None:
         features = Features(descent.batches.all, settings.fit_bias)
@@ -138,6 +142,7 @@ def conditioning(descent: Any) -> Iterator[str]:
 
 
 def rounding(descent: Any) -> Iterator[str]:
+    """A gradient that the dtype cannot make smaller."""
     dtype, size = descent.batches.all[0].dtype, math.hypot(*map(np.linalg.norm, descent.parameters))
     at_rest = descent.step <= 8 * np.finfo(dtype).eps * size
     if descent.settings.gtol > 0 and (at_rest or descent.norm <= 4 * descent.rounding()):

@@ -1,4 +1,4 @@
-"""How large a learning rate can be."""
+"""The largest learning rate at which descent converges, from the data's second moments."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from .settings import Batch, Batches, Settings
 
 Array = NDArray[Any]
 SAFE = 0.95  # of 2 / curvature, where descent stops converging: power iteration may lack a little
-FEW = 64  # features whose second moments are cheaper than power iteration
+FEW = 64  # features: up to as many, second moments are cheaper than power iteration
 BLOCK = 2**18  # numbers of X that are converted to float64 at a time
 
 

@@ -1,4 +1,4 @@
-"""What a descent ends with: an outcome that says why it ended, a warning, or an error."""
+"""The outcome of a descent, and its warning and error."""
 
 import math
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ class ConvergenceWarning(UserWarning):
 
 
 class Outcome(NamedTuple):
-    """What a `Fit` is made of; `measures` has what was measured after each epoch."""
+    """The parts of a `Fit`; `measures` has the accuracies after each epoch."""
 
     parameters: Any  # a named tuple
     losses: NDArray[Any]

@@ -1,4 +1,4 @@
-"""The settings of a descent, as keywords and as one object, and the batches that they make."""
+"""The settings of a descent, and the batches of its iterations."""
 
 import math
 from collections.abc import Callable
@@ -54,9 +54,9 @@ class Settings:
     fit_bias: bool = True
 
     def checked(self) -> "Settings":
-        """The same, each number converted to its type; raise an error if one makes no sense.
+        """Converted settings; raise an error for one that is invalid.
 
-        A tolerance that is 0 or not given becomes nan, which nothing is below.
+        A tolerance that is 0 or not given becomes nan, so that every comparison with it is false.
         """
         size, rate = self.batch_size, self.learning_rate
         if rate is not None and not_negative("learning_rate", rate) == 0:
@@ -96,7 +96,7 @@ class Settings:
 
 
 def seed_from(rng: Any) -> int:
-    """The number that decides the order of every epoch; drawn, unless `rng` is one."""
+    """The seed of the order of every epoch: `rng` itself, or drawn from it."""
     if rng is None or isinstance(rng, np.random.SeedSequence):
         rng = np.random.default_rng(rng)
     if isinstance(rng, np.random.Generator):

@@ -1,4 +1,4 @@
-"""Where a descent starts: from a result, from parameters that were given, or from new ones."""
+"""The start of a descent: an earlier result, given parameters, or new ones."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -60,7 +60,7 @@ def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1,
 
 
 def classes(y: Any, N: int) -> int:
-    """One more than the highest label; whatever else is no label, the check of labels refuses."""
+    """One more than the highest label; `validate.labels` refuses what is not a label."""
     highest = y.max()
     if np.isfinite(highest) and highest >= N:
         raise ValueError(
