@@ -1,4 +1,4 @@
-"""``python -m kernels``: the versions for a bug report, and a check of every kernel."""
+"""``python -m kernels`` prints the versions for a bug report and checks every kernel."""
 
 import sys
 import time
@@ -30,7 +30,7 @@ def main() -> int:
 
 
 def check(problem: str, dtype: Any) -> float:
-    """Each variant, in both memory orders, against NumPy's in float64."""
+    """Print and return the largest error of the variants, compared with NumPy in float64."""
     module, batch = PROBLEMS[problem], example(problem, dtype)
     X, *rest = batch
     exact = module.gradient(
@@ -40,8 +40,8 @@ def check(problem: str, dtype: Any) -> float:
         ),
         variant="numpy",
     )
-    # N terms of at most |X|, 1 or |W|, added one after another, err by about √N roundings of their
-    # sum; ten times that.
+    # The average of N terms of about max(1, |X|), added one after another, errs by about √N eps
+    # times their size; ten times that is allowed.
     allowed = 10 * np.sqrt(N) * np.finfo(dtype).eps * max(1.0, np.abs(X).max())
     errors, start = {}, time.perf_counter()
     for variant in module.VARIANTS:

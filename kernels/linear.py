@@ -7,8 +7,9 @@
     loss      ℓ = ½ r²
     gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
 
-of one sample. Over a batch, the average Σ s_n ℓ_n / Σ s_n, which is SSE / 2N where all weights s_n
-are 1, and the penalty ½ reg ‖w‖² (the bias is not penalised); the gradient likewise.
+These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n, which is
+SSE / 2N if all weights s_n are 1, plus the penalty ½ reg ‖w‖² (the bias is not penalised); the
+gradient is averaged and penalised in the same way.
 
 References
 ----------
@@ -34,7 +35,7 @@ from .validate import REAL
 
 @jit
 def sums_loop(X, y, s, w, b):
-    """Σ s ℓ, Σ s, Σ s ∂ℓ/∂w and Σ s ∂ℓ/∂b: one sample at a time, line by line as in the formula."""
+    """Return Σ s ℓ, Σ s, Σ s ∂ℓ/∂w and Σ s ∂ℓ/∂b: a loop over samples, as in the formulas above."""
     N, D = X.shape
     loss, weight = 0.0, 0.0
     dw, db = np.zeros_like(w), 0.0
@@ -53,7 +54,10 @@ def sums_loop(X, y, s, w, b):
 
 @jit
 def update_loop(X, y, s, w, b, learning_rate, reg):
-    """One step of gradient descent, against the average: its length does not grow with N."""
+    """Return the parameters after one step of gradient descent with the averaged gradient.
+
+    Because of the average, the length of the step does not grow with N.
+    """
     _, weight, dw, db = sums_loop(X, y, s, w, b)
     w = w.copy()
     for d in range(len(w)):
@@ -62,7 +66,7 @@ def update_loop(X, y, s, w, b, learning_rate, reg):
 
 
 def sums_numpy(X, y, s, w, b):
-    """The same sums, of all samples at once."""
+    """Return the sums of `sums_loop`, vectorised over samples."""
     r = X @ w
     r += b
     r -= y
@@ -73,7 +77,7 @@ def sums_numpy(X, y, s, w, b):
 
 @device_function
 def squared_error(z, y):
-    """ℓ and ∂ℓ/∂z of one sample, from which the tiled kernel is made."""
+    """Return ℓ and ∂ℓ/∂z of one sample, for the tiled kernel."""
     r = z - y
     return 0.5 * r * r, r
 

@@ -1,10 +1,10 @@
-# The types of linear.py, whose public functions are made from the declaration at its end.
+# The types of linear.py, whose public functions are generated from the declaration at its end.
 
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, type_check_only
 
 from numpy.typing import ArrayLike
-from typing_extensions import Unpack  # for the type checker alone, which has it built in
+from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
 from .descent.settings import Options
@@ -88,7 +88,7 @@ def descend(
     **options: Unpack[Options],
 ) -> Fit: ...
 
-# For a caller's own compiled code, which types them itself.
+# For a caller's own compiled code: Numba infers the types of these.
 loss_and_gradient_loop: Any
 loss_loop: Any
 gradient_loop: Any
@@ -107,7 +107,7 @@ def loss_and_gradient_numpy(
     want_gradient: bool = True,
 ) -> tuple[float, Gradient]: ...
 
-# What they are made of.
+# The functions of the declaration.
 sums_loop: Any
 update_loop: Any
 squared_error: Any

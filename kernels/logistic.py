@@ -8,8 +8,9 @@
     residual  r = ∂ℓ/∂z = -y p,   p = 1 / (1 + exp(m))
     gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
 
-of one sample. Over a batch, the average Σ s_n ℓ_n / Σ s_n, and the penalty ½ reg ‖w‖² (the bias is
-not penalised); the gradient likewise.
+These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
+penalty ½ reg ‖w‖² (the bias is not penalised); the gradient is averaged and penalised in the same
+way.
 
 References
 ----------
@@ -38,7 +39,7 @@ from .validate import SIGNS
 
 @jit
 def sums_loop(X, y, s, w, b):
-    """Σ s ℓ, Σ s, Σ s ∂ℓ/∂w and Σ s ∂ℓ/∂b: one sample at a time, line by line as in the formula."""
+    """Return Σ s ℓ, Σ s, Σ s ∂ℓ/∂w and Σ s ∂ℓ/∂b: a loop over samples, as in the formulas above."""
     N, D = X.shape
     loss, weight, dw, db = 0.0, 0.0, np.zeros_like(w), 0.0
     for n in range(N):
@@ -46,7 +47,7 @@ def sums_loop(X, y, s, w, b):
         for d in range(D):
             z += X[n, d] * w[d]
         m = y[n] * z
-        e = math.exp(-abs(m))  # at most 1, whatever the margin
+        e = math.exp(-abs(m))  # at most 1 for any margin
         p = (e if m >= 0 else 1.0) / (1.0 + e)
         r = -y[n] * p
         loss += s[n] * (math.log1p(e) - m * (m < 0))
@@ -59,7 +60,7 @@ def sums_loop(X, y, s, w, b):
 
 @jit
 def update_loop(X, y, s, w, b, learning_rate, reg):
-    """One step of gradient descent: each parameter minus the rate times its averaged gradient."""
+    """Return the parameters after one step of gradient descent with the averaged gradient."""
     _, weight, dw, db = sums_loop(X, y, s, w, b)
     new_b, new_w = b - learning_rate * averaged(db, weight, 0.0, b), np.empty_like(w)
     for d in range(len(w)):
@@ -68,7 +69,7 @@ def update_loop(X, y, s, w, b, learning_rate, reg):
 
 
 def sums_numpy(X, y, s, w, b):
-    """The same sums, of all samples at once."""
+    """Return the sums of `sums_loop`, vectorised over samples."""
     m = X @ w
     m += b
     m *= y
@@ -84,14 +85,14 @@ def sums_numpy(X, y, s, w, b):
 
 @device_function
 def log_loss(z, y):
-    """ℓ and ∂ℓ/∂z of one sample, from which the tiled kernel is made; nan for any other label."""
-    label = y if y * y == 1 else y * np.float32(np.nan)  # which widens nothing in float32
+    """Return ℓ and ∂ℓ/∂z of one sample, for the tiled kernel; nan if y is neither -1 nor +1."""
+    label = y if y * y == 1 else y * np.float32(np.nan)  # a float32 nan promotes no y
     loss, p = log1p_exp_and_sigmoid(-label * z)
     return loss, -label * p
 
 
 def sigmoid(z):
-    """Probability of the label +1 for each sample, 1 / (1 + exp(-(X w + b))), shape (N,)."""
+    """The probability of the label +1 for each sample, 1 / (1 + exp(-(X w + b))), shape (N,)."""
     e = np.exp(-np.abs(z))
     return np.where(z >= 0, 1, e) / (1 + e)
 

@@ -1,8 +1,8 @@
-"""Functions whose signatures follow from a declaration, written as source and executed.
+"""Generate functions from source text, with signatures that follow from a problem's declaration.
 
-As `collections.namedtuple` does it: `help`, `inspect.signature` and Python's own errors show the
-names of each problem's parameters, a call costs what any function costs, and a traceback shows the
-source.
+The source is executed, as in `collections.namedtuple`, so that `help`, `inspect.signature` and
+Python's own errors show the names of the parameters, a call has no extra cost, and tracebacks show
+the source.
 """
 
 import inspect
@@ -19,7 +19,7 @@ from .engine.jit import jit, value_if_present
 from .engine.raw import averaged, c_ordered, if_absent
 from .sums import Sums
 
-Shapes = Mapping[str, str]  # the axes of each parameter by its name: {"W": "DK", "b": "K"}
+Shapes = Mapping[str, str]  # axes of each parameter by name: {"W": "DK", "b": "K"}
 
 # ---- the public functions ----
 
@@ -46,7 +46,7 @@ BODIES = {
     "descend": "call((X, y, sample_weight), ({names}), start, Settings({settings}), {of_network})",
 }
 TYPES: dict[str, Any] = {
-    "X": "ArrayLike",  # a string, since NumPy's union fills a screen
+    "X": "ArrayLike",  # a string: NumPy's union would fill a screen of `help`
     "y": "ArrayLike",
     "parts": Sums | Iterable[Sums],
     "sample_weight": "ArrayLike | None",
@@ -60,9 +60,9 @@ TYPES: dict[str, Any] = {
 def public_function(
     name: str, module: str, shapes: Shapes, returns: Any, call: Any, rate_known: bool = False
 ) -> Any:
-    """The public function of that name, in `module`, for parameters of these names and axes.
+    """Return a public function of `module`, for parameters of the names and axes in `shapes`.
 
-    `rate_known` says whether `descend` knows a learning rate by itself.
+    It calls `call`. With `rate_known`, the learning rate of `descend` is optional.
     """
     network, last = len(shapes) == 4, list(shapes)[-1]
     types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
@@ -90,10 +90,11 @@ def public_function(
 
 
 def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call: Any) -> Any:
-    """loss_and_gradient, loss and gradient of a variant, without checks and on one thread.
+    """Return loss_and_gradient, loss and gradient of a variant, without validation, on one thread.
 
-    `call` is a function (X, y, s, *parameters) that sums, of `loop` and `numpy`, or what
-    `engine.raw.serial_call` makes of a driver, of `tiled`.
+    For `numpy`, only loss_and_gradient is returned. For `loop` and `numpy`, `call` is the
+    function (X, y, s, *parameters) that returns sums; for `tiled`, what `engine.raw.serial_call`
+    returns for a driver.
     """
     tiled, compile_as = variant == "tiled", jit if variant != "numpy" else lambda f: f
     names, last = list(shapes), list(shapes)[-1]
@@ -126,7 +127,7 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
     wants = "want_loss=True, want_gradient=True"
     both = f"loss_and_gradient_{variant}"
     lines.append(f"return loss, Gradient({', '.join(found)})")
-    purpose = "on arrays that are right: no checks, one thread"
+    purpose = "without validation, on one thread"
     lines.insert(0, f'"""Averaged loss and gradient, {purpose}."""')
     known = {"if_absent": if_absent, "value_if_present": value_if_present, "averaged": averaged}
     known |= {"call": call, "Gradient": Gradient, "c_ordered": c_ordered}
@@ -141,11 +142,11 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
     return made
 
 
-# ---- both ----
+# ---- executing source ----
 
 
 def define(module: str, header: str, lines: list[str], **known: Any) -> Any:
-    """A function with this header and these lines, knowing `known`, as if it stood in `module`."""
+    """Return a function of `module` with this header and body; `known` are its other globals."""
     name = header.partition("(")[0]
     source, filename = "\n    ".join([f"def {header}:", *lines, ""]), f"<{module}.{name}>"
     known |= {"__name__": module, "np": np, "ArrayLike": ArrayLike}

@@ -8,8 +8,9 @@
     residual  r_k = ∂ℓ/∂z_k = p_k - t_k
     gradient  ∂ℓ/∂W = xᵀ r,   ∂ℓ/∂b = r
 
-of one sample. Over a batch, the average Σ s_n ℓ_n / Σ s_n, and the penalty ½ reg ‖W‖² (the bias is
-not penalised); the gradient likewise.
+These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
+penalty ½ reg ‖W‖² (the bias is not penalised); the gradient is averaged and penalised in the same
+way.
 
 References
 ----------
@@ -38,7 +39,7 @@ from .validate import CLASSES
 
 @jit
 def sums_loop(X, y, s, W, b):
-    """Σ s ℓ, Σ s, Σ s ∂ℓ/∂W and Σ s ∂ℓ/∂b: one sample at a time, line by line as in the formula."""
+    """Return Σ s ℓ, Σ s, Σ s ∂ℓ/∂W and Σ s ∂ℓ/∂b: a loop over samples, as in the formulas above."""
     (N, D), K = X.shape, len(b)
     loss, weight, dW, db = 0.0, 0.0, np.zeros_like(W), np.zeros_like(b)
     z, p, r = np.empty_like(b), np.empty_like(b), np.empty_like(b)
@@ -49,7 +50,7 @@ def sums_loop(X, y, s, W, b):
                 z[k] += X[n, d] * W[d, k]
         highest, Z = z.max(), 0.0
         for k in range(K):
-            p[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
+            p[k] = math.exp(z[k] - highest)  # at most 1, since z - highest <= 0
             Z += p[k]
         weight += s[n]
         for k in range(K):
@@ -67,7 +68,7 @@ def sums_loop(X, y, s, W, b):
 
 @jit
 def update_loop(X, y, s, W, b, learning_rate, reg):
-    """One step of gradient descent: each parameter minus the rate times its averaged gradient."""
+    """Return the parameters after one step of gradient descent with the averaged gradient."""
     _, weight, dW, db = sums_loop(X, y, s, W, b)
     W, b = W.copy(), b.copy()
     for k in range(len(b)):
@@ -78,7 +79,7 @@ def update_loop(X, y, s, W, b, learning_rate, reg):
 
 
 def sums_numpy(X, y, s, W, b):
-    """The same sums, of all samples at once."""
+    """Return the sums of `sums_loop`, vectorised over samples."""
     z = X @ W
     z += b
     loss, r = cross_entropy_numpy(z, y, s)
@@ -86,10 +87,10 @@ def sums_numpy(X, y, s, W, b):
 
 
 def cross_entropy_numpy(z, y, s):
-    """Σ s ℓ of the scores z (N, K), and s r, which is written over them."""
+    """Return Σ s ℓ of the scores z (N, K), and s r, which overwrites them."""
     rows = np.arange(len(y))
     z -= z.max(axis=1, keepdims=True)  # so that no exp overflows
-    log_p = z[rows, y] + 0 * z.min()  # nan if a score overflowed: a p of 0 would not show it
+    log_p = z[rows, y] + 0 * z.min()  # nan if a score overflowed, which a p of 0 would hide
     np.exp(z, out=z)
     Z = z.sum(axis=1)
     log_p -= np.log(Z)
@@ -101,15 +102,16 @@ def cross_entropy_numpy(z, y, s):
 
 @device_function(fastmath={"reassoc", "contract"})
 def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  # noqa: C901
-    """Σ s ℓ of a tile of scores S (K, n), over which s r is written, and how many y are no class.
+    """Return Σ s ℓ of a tile and the number of invalid y; overwrite the scores S (K, n) by s r.
 
-    From this the tiled kernel is made. A sample is a column, so that each line runs over many.
+    This is the residual of the tiled kernel, see `engine.tile_pass`. A column is a sample, so that
+    the inner loops are vectorised over samples.
     """
     K, n, zero, loss, invalid = len(S), len(y), S.dtype.type(0), 0.0, 0
     highest, Z, losses = scratch[0], scratch[1], scratch[2]
     for i in range(n):
         highest[i] = S[0, i]
-        Z[i] = zero * S[0, i]  # nan if a score overflowed: a p of 0 would not show it
+        Z[i] = zero * S[0, i]  # nan if a score overflowed, which a p of 0 would hide
     for k in range(1, K):
         for i in range(n):
             highest[i] = max(highest[i], S[k, i])
@@ -119,7 +121,7 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
             losses[i] = Z[i] + highest[i] - S[y[i] if 0 <= y[i] < K else 0, i]
     for k in range(K):
         for i in range(n):
-            S[k, i] = exp(S[k, i] - highest[i])  # at most 1, whatever the scores
+            S[k, i] = exp(S[k, i] - highest[i])  # at most 1
             Z[i] += S[k, i]
     if want_loss:
         for i in range(n):
@@ -139,14 +141,14 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
 
 
 def softmax(z):
-    """softmax of the scores: the probability of each class, shape (N, K); the rows sum to 1."""
+    """The probabilities of the classes, shape (N, K): softmax of the scores; each row sums to 1."""
     p = np.exp(z - z.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     return p
 
 
 def most_probable(z):
-    """The most probable class of each sample, shape (N,); the first of them in a tie."""
+    """The most probable class of each sample, shape (N,); the first in a tie."""
     return z.argmax(axis=1)
 
 

@@ -1,4 +1,4 @@
-"""What is summed over samples, and how the sums of many blocks are added."""
+"""`Sums`, the result of `sums` for a block of samples, and the addition of many of them."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple, TypedDict
@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 
 class SumOptions(TypedDict, total=False):
-    """The keywords of the public `sums` of every problem, for type checkers."""
+    """The keyword arguments of the public `sums`, for type checkers."""
 
     sample_weight: ArrayLike | None
     variant: str
@@ -16,7 +16,7 @@ class SumOptions(TypedDict, total=False):
 
 
 class AverageOptions(SumOptions, total=False):
-    """Those of `loss`, `gradient` and, `learning_rate` apart, `update`."""
+    """The keyword arguments of `loss`, `gradient` and `update`, without `learning_rate`."""
 
     reg: float
 
@@ -24,16 +24,16 @@ class AverageOptions(SumOptions, total=False):
 class Sums(NamedTuple):
     """Sums over the samples of a block, neither averaged nor penalised.
 
-    Two of them are added with ``+``; `average` of the problem divides by the weight, once.
+    Add two with ``+``; the problem's `average` divides the total by its weight.
 
     Attributes
     ----------
     loss : float
         Σ s_n ℓ_n.
     weight : float
-        Σ s_n, the number of samples where all have the weight 1.
+        Σ s_n, the number of samples if all weights are 1.
     gradient : Gradient
-        Σ s_n ∂ℓ_n/∂θ for each parameter θ, in float64; a bias that was not given stays None.
+        Σ s_n ∂ℓ_n/∂θ for each parameter θ, in float64; None for a bias that was not given.
     """
 
     loss: float
@@ -70,10 +70,10 @@ def _shapes(sums: Sums) -> dict[str, Any]:
 
 
 def add_in_tree(parts: Iterable[Sums]) -> Sums | None:
-    """Add neighbours, then neighbours of what that gives, and so on; None of no parts.
+    """Return the total of the parts, added pairwise like a binary counter; None if there are none.
 
-    As a binary counter does it, so that of n parts at most log2(n) + 1 are held at a time. The
-    order depends on the parts alone.
+    Neighbours are added, then neighbouring pairs, and so on, so that at most log2(n) + 1 of n parts
+    are held at a time. The order of the additions depends only on the number of parts.
     """
     held: list[Sums] = []
     for n, part in enumerate(parts, 1):

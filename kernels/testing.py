@@ -1,4 +1,4 @@
-"""Whether a problem is right: `check` holds every variant of it against its formula."""
+"""`check`: compare all variants of a problem with a reference, and its gradient with its loss."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -8,7 +8,7 @@ import numpy as np
 from .engine.raw import averaged
 from .problem import Problem
 
-# Samples, features, hidden units, classes: one of everything, and more than a vector holds.
+# Samples, features, hidden units, classes: from the fewest to more than a vector holds.
 SHAPES = [(1, 1, 1, 2), (7, 3, 5, 3), (40, 17, 4, 9), (130, 5, 8, 4)]
 LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "C": np.ascontiguousarray,
@@ -16,16 +16,16 @@ LAYOUTS: dict[str, Callable[[Any], Any]] = {
     "strided": lambda X: np.repeat(X, 2, axis=1)[:, ::2],
 }
 MANY_SAMPLES = (20_011, 5, 3, 4)
-STEP = 1e-6  # of central differences, whose error is about its square
+STEP = 1e-6  # of central differences, whose error is of order STEP²
 
 
 def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
     """Check a problem on random data, in each variant, dtype and layout.
 
-    The loss and the gradient are compared with those of its NumPy variant in long double, and that
-    gradient with central differences of the loss. Blocks must average to the whole, weights must
-    count samples, the threads must not change a bit, no input may be modified, and a nan must be
-    refused.
+    Loss and gradient are compared with those of the NumPy variant in long double, and that gradient
+    with central differences of the loss. The average of two blocks must equal the result for the
+    whole batch, integer weights must be equivalent to repeated samples, the results for 1, 2 and 3
+    threads must be bitwise identical, no input may be modified, and a nan must be refused.
 
     Parameters
     ----------
@@ -33,14 +33,16 @@ def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
         Its `y` must accept one of: normal numbers, their squares, counts, -1 and +1, classes, or
         numbers between 0 and 1.
     rng : int or numpy.random.Generator, default 0
-        Decides the data.
+        Seeds the random data.
 
     Raises
     ------
     AssertionError
-        For the first thing that is wrong, with where and by how much.
+        For the first error found; the message says where and how large it is.
     TypeError
         If `problem` is not a Problem.
+    ValueError
+        If `y` accepts none of the targets listed above.
     """
     if not isinstance(problem, Problem):
         raise TypeError(f"problem must be a kernels.Problem and is a {type(problem).__name__}")
@@ -62,7 +64,7 @@ def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
 
 
 def check_variants(problem: Any, batch: Any, exact: Any, bounds: Any, where: str) -> None:
-    """Every variant gives the averaged loss and gradient, in any layout, and modifies nothing."""
+    """Check loss and gradient of every variant in every layout, and that no input is modified."""
     X, y, s, parameters = batch
     for variant in problem.VARIANTS:
         for layout, laid_out in LAYOUTS.items():
@@ -81,7 +83,7 @@ def check_variants(problem: Any, batch: Any, exact: Any, bounds: Any, where: str
 
 
 def check_differences(problem: Any, batch: Any, exact: Any, where: str) -> None:
-    """The gradient is the derivative of the loss, in long double."""
+    """Check the gradient against central differences of the loss, in long double."""
     X, y, s, parameters = batch
     for p, (name, parameter) in enumerate(zip(problem.variants.shapes, parameters, strict=True)):
         for place in np.ndindex(np.shape(parameter)):
@@ -94,7 +96,7 @@ def check_differences(problem: Any, batch: Any, exact: Any, where: str) -> None:
                 float((losses[0] - losses[1]) / (2 * STEP)),
                 float(exact[p + 1][place]),
             )
-            # the losses are added in float64, at least
+            # Losses are added at least in float64.
             allowed = 1e-5 * (1 + abs(analytic)) + 1e-15 * abs(float(losses[0])) / STEP
             message = (
                 f"{where}: ∂loss/∂{name}{list(place)} is {analytic:.9g}, differences {slope:.9g}"
@@ -103,7 +105,7 @@ def check_differences(problem: Any, batch: Any, exact: Any, where: str) -> None:
 
 
 def check_sums(problem: Any, batch: Any, bounds: Any, where: str) -> None:
-    """Blocks average to the whole, and weights count samples."""
+    """Check the average of two blocks, and integer weights against repeated samples."""
     X, y, s, parameters = batch
     whole = numbers(problem.loss_and_gradient(X, y, *parameters, sample_weight=s, reg=0.5))
     cut = len(X) // 2
@@ -124,7 +126,7 @@ def check_sums(problem: Any, batch: Any, bounds: Any, where: str) -> None:
 
 
 def check_threads(problem: Any, X: Any, y: Any, parameters: Any) -> None:
-    """Any number of threads gives the same bits."""
+    """Check that the results for 1, 2 and 3 threads are bitwise identical."""
     one, *others = (
         numbers(problem.loss_and_gradient(X, y, *parameters, threads=threads))
         for threads in (1, 2, 3)
@@ -134,25 +136,25 @@ def check_threads(problem: Any, X: Any, y: Any, parameters: Any) -> None:
 
 
 def check_refusal(problem: Any, batch: Any, where: str) -> None:
-    """A nan is refused by a sentence that says where it stands."""
+    """Check that a nan in X raises a ValueError that names its row and column."""
     X, y, parameters = batch
     X = X.copy()
     X[-1, -1] = np.nan
     for variant in problem.VARIANTS:
-        said = "nothing: it is answered"
+        message = "nothing: it is answered"
         try:
             problem.gradient(X, y, *parameters, variant=variant)
         except ValueError as error:
-            said = str(error)
+            message = str(error)
         place = f"row {len(X) - 1}, column {X.shape[1] - 1}"
-        assert place in said, f"{where}, {variant}, a nan in {place} of X: {said}"
+        assert place in message, f"{where}, {variant}, a nan in {place} of X: {message}"
 
 
-# ---- data, and what is right ----
+# ---- data and reference results ----
 
 
 def random_batch(problem: Any, rng: Any, shape: tuple[int, ...], dtype: Any) -> Any:
-    """X, a y that the problem accepts, and parameters that give moderate scores."""
+    """Return X, a y that the problem accepts, and parameters that give moderate scores."""
     N, D, H, K = shape
     sizes = {"D": D, "H": H, "K": K}
     X, parameters = rng.normal(size=(N, D)).astype(dtype), []
@@ -180,18 +182,18 @@ def possible_targets(rng: Any, N: int, K: int) -> Iterator[Any]:
 def in_long_double(
     problem: Any, X: Any, y: Any, s: Any, parameters: Any, reg: float = 0.0
 ) -> list[Any]:
-    """Averaged loss and gradient of the NumPy variant."""
+    """Return averaged loss and gradient of the NumPy variant, in long double."""
     X, s, *parameters = (np.asarray(part, np.longdouble) for part in (X, s, *parameters))
     y = y if y.dtype.kind == "i" else y.astype(np.longdouble)
     return numbers(averaged(problem.VARIANTS["numpy"](X, y, s, *parameters), reg, parameters))
 
 
 def rounding(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> list[float]:
-    """How far rounding may take each part from the right value.
+    """Return bounds on the rounding errors of the loss and of each part of the gradient.
 
-    A sum of N terms in any order errs by at most N eps Σ |terms|, a score of D products likewise,
-    which a loss and a slope of moderate scores pass on enlarged by a small factor: 16 eps (N + D +
-    16) times the averaged sizes of the samples' parts, and one.
+    The error of a sum of N terms is at most N eps Σ |terms| in any order, and that of a score of D
+    products likewise; the loss and the slope at moderate scores amplify it by a small factor. The
+    bound is 16 eps (N + D + 16) times one plus the largest average size of the samples' parts.
     """
     samples = [
         in_long_double(problem, X[n : n + 1], y[n : n + 1], s[:1], parameters)

@@ -1,22 +1,22 @@
-"""How many threads the tiled kernels use by default."""
+"""`set_threads`: the default number of threads of the tiled kernels."""
 
 from . import validate
 from .engine.pool import POOL
 
 
 def set_threads(n: int | None) -> None:
-    """Set how many threads the tiled kernels use where a call does not say.
+    """Set the maximum number of threads for calls of tiled kernels without `threads=`.
 
     Parameters
     ----------
     n : int or None
-        At least 1; None for the default: the environment variable ``KERNELS_NUM_THREADS`` where it
-        is set, else as many as this process may use CPUs. Small work stays on the calling thread.
-        The result does not depend on it.
+        At least 1; None for the environment variable ``KERNELS_NUM_THREADS`` if that is set, else
+        the number of CPUs that this process may use. Small batches run on the calling thread alone.
+        The result does not depend on `n`.
 
     Raises
     ------
     TypeError, ValueError
-        If `n` is not a whole number, at least 1.
+        If `n` is not a whole number of at least 1.
     """
     POOL.threads = validate.threads(n) or 0

@@ -1,4 +1,4 @@
-"""A network of two layers: ReLU between, and cross-entropy of softmax at the end.
+"""Two-layer network: a hidden layer with ReLU, and the cross-entropy of softmax scores.
 
 ::
 
@@ -11,8 +11,9 @@
     backward  g = ∂ℓ/∂a = (r W2ᵀ) [h > 0]        the derivative of max(0, ·) at 0 is taken as 0
     gradient  ∂ℓ/∂W1 = xᵀ g,   ∂ℓ/∂b1 = g
 
-of one sample. Over a batch, the average Σ s_n ℓ_n / Σ s_n, and the penalty ½ reg (‖W1‖² + ‖W2‖²)
-(the biases are not penalised); the gradient likewise.
+These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
+penalty ½ reg (‖W1‖² + ‖W2‖²) (the biases are not penalised); the gradient is averaged and penalised
+in the same way.
 
 References
 ----------
@@ -43,7 +44,7 @@ from .validate import CLASSES
 
 @jit
 def sums_loop(X, y, s, W1, b1, W2, b2):
-    """Σ s ℓ, Σ s and Σ s ∂ℓ/∂θ for each parameter θ: one sample at a time, as in the formula."""
+    """Return Σ s ℓ, Σ s and all Σ s ∂ℓ/∂θ: a loop over samples, as in the formulas above."""
     (N, D), (H, K) = X.shape, W2.shape
     loss, weight = 0.0, 0.0
     dW1, db1, dW2, db2 = np.zeros_like(W1), np.zeros_like(b1), np.zeros_like(W2), np.zeros_like(b2)
@@ -61,7 +62,7 @@ def sums_loop(X, y, s, W1, b1, W2, b2):
                 z[k] += h[j] * W2[j, k]
         highest, Z = z.max(), 0.0
         for k in range(K):
-            p[k] = math.exp(z[k] - highest)  # at most 1, whatever the scores
+            p[k] = math.exp(z[k] - highest)  # at most 1, since z - highest <= 0
             Z += p[k]
         for k in range(K):
             t = k == y[n]
@@ -84,7 +85,7 @@ def sums_loop(X, y, s, W1, b1, W2, b2):
 
 @jit
 def update_loop(X, y, s, W1, b1, W2, b2, learning_rate, reg):  # noqa: PLR0913
-    """One step of gradient descent: each parameter minus the rate times its averaged gradient."""
+    """Return the parameters after one step of gradient descent with the averaged gradient."""
     (D, H), K = W1.shape, len(b2)
     _, weight, dW1, db1, dW2, db2 = sums_loop(X, y, s, W1, b1, W2, b2)
     W1, b1, W2, b2 = W1.copy(), b1.copy(), W2.copy(), b2.copy()
@@ -100,7 +101,7 @@ def update_loop(X, y, s, W1, b1, W2, b2, learning_rate, reg):  # noqa: PLR0913
 
 
 def forward_numpy(X, W1, b1, W2, b2):
-    """The hidden units h (N, H) and the scores z (N, K) of all samples."""
+    """Return the hidden units h (N, H) and the scores z (N, K) of all samples."""
     h = X @ W1
     h += b1
     h *= h > 0
@@ -110,7 +111,7 @@ def forward_numpy(X, W1, b1, W2, b2):
 
 
 def sums_numpy(X, y, s, W1, b1, W2, b2):
-    """The same sums, of all samples at once."""
+    """Return the sums of `sums_loop`, vectorised over samples."""
     h, z = forward_numpy(X, W1, b1, W2, b2)
     loss, r = cross_entropy_numpy(z, y, s)
     g = r @ W2.T
@@ -119,7 +120,7 @@ def sums_numpy(X, y, s, W1, b1, W2, b2):
 
 
 def scores_numpy(X, W1, b1, W2, b2):
-    """max(0, X W1 + b1) W2 + b2"""
+    """Return the scores max(0, X W1 + b1) W2 + b2."""
     return forward_numpy(X, W1, b1, W2, b2)[1]
 
 

@@ -1,4 +1,4 @@
-"""What a bug report should say of the machine and of what is installed on it."""
+"""`show_versions`: a description of the machine and the installed software for bug reports."""
 
 import importlib.metadata
 import os
@@ -13,14 +13,14 @@ from numba import config
 
 from .engine import cache, pool, vectors
 
-# Features that the width of a vector may depend on.
+# The CPU features that are printed, if present.
 WATCHED = ("sse4.2", "avx", "fma", "avx2", "avx512f", "neon", "sve")
 
 
 def show_versions() -> None:
-    """Print what a bug report should contain: versions, processor, vectors, threads, the cache.
+    """Print versions, processor, vectors, threads and the state of the cache, for a bug report.
 
-    ``python -m kernels`` prints the same, and checks every kernel.
+    ``python -m kernels`` prints the same and checks every kernel.
     """
     for name, value in _facts():
         print(f"{name + ':':13}{value}")

@@ -1,7 +1,7 @@
-"""exp, log and others for the residual of a problem of your own: they compile to vectors.
+"""exp, log and log1p_exp_and_sigmoid for the residual of your own problem, which LLVM vectorises.
 
-To be called from compiled code, with a float32 or float64 number. `math.exp` and `np.exp` work
-there too, and call a function of the C library for one number at a time.
+Call them from compiled code, with a float32 or float64 number. `math.exp` and `np.exp` work there
+too, but call a function of the C library for each number.
 """
 
 from .engine.vmath import exp, log, log1p_exp_and_sigmoid

@@ -1,4 +1,4 @@
-"""What makes the gradients fast: compiled code, micro-kernels, one pass over X, threads.
+"""The compiled engine: micro-kernels, one pass over X, threads, and a cache of machine code.
 
-Nothing here imports from the rest of the package.
+No module here imports from the rest of the package.
 """

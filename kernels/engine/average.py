@@ -1,8 +1,8 @@
-"""Why is a gradient divided by the batch size? Because of the one line in this file.
+"""The average and the penalty, one line that all losses and gradients share.
 
-Every loss and gradient is a sum over samples. It is divided once, by the weight of the samples
-(their number, where each has the weight 1), so that its size, and with it a good learning rate,
-does not depend on how many samples there are; then the penalty is added, which is no such sum.
+Every loss and gradient is a sum over samples. It is divided once, by the total weight of the
+samples (their number if all weights are 1), so that its size, and hence a good learning rate, does
+not depend on the number of samples. The penalty is not a sum over samples and is added afterwards.
 """
 
 from typing import Any
@@ -12,7 +12,7 @@ from numba.extending import register_jitable
 
 @register_jitable(forceinline=True, error_model="numpy")
 def average(total: Any, weight: Any, reg: Any, penalised: Any) -> Any:
-    """The average of what sums to `total` over samples of a total `weight`, with its penalty.
+    """Average a sum over samples with a total weight, and add the penalty.
 
     ::
 

@@ -1,11 +1,12 @@
-"""All private interfaces of Numba that this package uses, for a cache of compiled code on disk.
+"""A cache of compiled code on disk, and all private interfaces of Numba that this package uses.
 
 Numba's own ``cache=True`` keeps machine code after an *imported* helper was edited, raises an error
-at import where nothing can be written, never recovers from a truncated file, and never finds a
-closure again. Here an entry is one file whose name is a hash of everything that the machine code
-depends on, the source of the whole package included, and that of functions from outside, such as
-the residual of somebody's own problem. A file that cannot be read is compiled again.
-A directory that cannot be written, or that others can write to, is skipped: what is in it is run.
+at import if no directory is writable, never recovers from a truncated file, and never finds a
+closure again. Here an entry is one file, named by a hash of everything that the machine code
+depends on: the source of the whole package, and the code of functions from outside, such as the
+residual of a user's own problem. A function whose file cannot be read is compiled again.
+A directory that another user owns or can write to is not used, because the code in it is executed.
+A read-only directory is read.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ import numpy as np
 
 
 def _private(module: str, name: str) -> Any:
-    """Return an attribute of one of Numba's modules, or None where this Numba has none."""
+    """Return an attribute of one of Numba's modules, or None if this version lacks it."""
     try:
         return operator.attrgetter(name)(importlib.import_module(f"numba.{module}"))
     except (ImportError, AttributeError):
@@ -44,9 +45,9 @@ def _compile_empty_function(target_context: Any) -> None:
     numba.njit(lambda: None)()
 
 
-# The private interfaces, and what happens where a Numba does not have them.
-# Without one of these, or without `Dispatcher._cache`: one RuntimeWarning, and `cache=True` by
-# `Dispatcher.enable_caching`; without that one too, no cache.
+# The private interfaces, and the fallback for versions of Numba that lack them.
+# Without one of these, or without `Dispatcher._cache`: one RuntimeWarning, and `cache=True` through
+# `Dispatcher.enable_caching`; without that method too, no cache.
 _NullCache = _private("core.caching", "NullCache")
 _magic_tuple = _private("core.codegen", "JITCPUCodegen.magic_tuple")  # describes the processor
 _result_codegen = _private("core.compiler", "CompileResult.codegen")
@@ -55,16 +56,16 @@ _reduce = _private("core.compiler", "CompileResult._reduce")
 _dumps = _private("core.serialize", "dumps")
 _FunctionIdentity = _private("core.bytecode", "FunctionIdentity")
 _unique_ids = getattr(_FunctionIdentity, "_unique_ids", None)
-# Without this one: an empty function is compiled, which initializes Numba's memory manager too.
+# Without this one: an empty function is compiled, which initialises Numba's memory manager too.
 _initialize_runtime = _private("core.runtime", "rtsys.initialize") or _compile_empty_function
-# Without these: a process forked while another thread compiles may wait forever when it compiles.
+# Without these: a process forked while another thread compiles may deadlock when it compiles.
 _acquire_compiler = _private("core.compiler_lock", "global_compiler_lock.acquire")
 _release_compiler = _private("core.compiler_lock", "global_compiler_lock.release")
 # Without this one: no entries in the user's cache directory.
 _AppDirs = _private("misc.appdirs", "AppDirs")
 # Without this one: vectors of 16 bytes, no fused multiply-add.
 _get_host_cpu_features = _private("core.codegen", "get_host_cpu_features")
-# Without `CompileResult.entry_point`: the dispatcher, which looks at the types in each call.
+# Without `CompileResult.entry_point`: the dispatcher, which checks the types in each call.
 
 _NEEDED = {
     "NullCache": _NullCache,
@@ -78,11 +79,11 @@ _NEEDED = {
 
 
 def _start_unique_ids() -> None:
-    """Give the functions that this process compiles names that no other process gives.
+    """Make the symbols of the functions that this process compiles unique among all processes.
 
-    Numba tells functions of one name, such as the drivers of all problems, apart by a number that
-    it counts from 1 in each process. Two that were compiled by two processes can have one name and
-    one number, and a third process that loads both would run one of them in place of the other.
+    Numba distinguishes functions of the same name, such as the drivers of all problems, by a number
+    counted from 1 in each process. Two functions compiled by two processes can share both name and
+    number, and a third process that loads both would run one of them in place of the other.
     """
     if _unique_ids is not None:
         _FunctionIdentity._unique_ids = itertools.count(secrets.randbits(62))  # noqa: SLF001
@@ -92,7 +93,7 @@ _start_unique_ids()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_start_unique_ids)
     if _acquire_compiler and _release_compiler:
-        # A child of a process that compiles would find the lock held by a thread that is not there.
+        # Otherwise a child may inherit the lock from a compiling thread that does not exist in it.
         os.register_at_fork(
             before=_acquire_compiler,
             after_in_parent=_release_compiler,
@@ -101,7 +102,10 @@ if hasattr(os, "register_at_fork"):
 
 
 def host_features() -> str:
-    """Return the target's features: Numba's choice, or NUMBA_CPU_NAME and NUMBA_CPU_FEATURES."""
+    """Return NUMBA_CPU_FEATURES if that is set, else the host's features.
+
+    The result is empty if NUMBA_CPU_NAME names a processor and NUMBA_CPU_FEATURES is not set.
+    """
     if numba.config.CPU_FEATURES is not None:
         return str(numba.config.CPU_FEATURES)
     if _get_host_cpu_features is None or numba.config.CPU_NAME not in (None, "host"):
@@ -110,7 +114,7 @@ def host_features() -> str:
 
 
 def entry_point(dispatcher: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
-    """Compile for a tuple of Numba types and return what can be called without looking at types."""
+    """Compile for a tuple of Numba types; return a callable that skips type dispatch."""
     dispatcher.compile(signature)
     result = getattr(dispatcher, "overloads", {}).get(signature)
     entry: Callable[..., Any] = getattr(result, "entry_point", dispatcher)
@@ -118,7 +122,7 @@ def entry_point(dispatcher: Any, signature: tuple[Any, ...]) -> Callable[..., An
 
 
 def use_disk_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
-    """Make a dispatcher keep the compiled code of its function on disk."""
+    """Make a dispatcher save the compiled code of its function on disk."""
     missing = [name for name, found in _NEEDED.items() if found is None]
     missing += [] if hasattr(dispatcher, "_cache") else ["Dispatcher._cache"]
     if missing:
@@ -139,10 +143,10 @@ def _warn_once(missing: str) -> None:
 
 
 def _use_numba_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
-    """Use ``cache=True``, in a directory named after what Numba does not look at.
+    """Use ``cache=True``, in a directory named after what Numba's cache key omits.
 
-    That is the source of the other files, and the settings. Closures are left out: Numba gives them
-    another key in every process, so that their entries would never be found and never be deleted.
+    The name contains a hash of the package's source and one of the settings. Closures are not
+    cached: their key differs in every process, so that entries would never be found or deleted.
     """
     if function.__closure__ or not hasattr(dispatcher, "enable_caching"):
         return
@@ -163,7 +167,7 @@ def _use_numba_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
 
 
 def _settings() -> tuple[Any, ...]:
-    """Return what machine code depends on beside source, types and processor."""
+    """Return the settings that machine code depends on, besides source, types and processor."""
     names = "OPT", "LOOP_VECTORIZE", "SLP_VECTORIZE", "BOUNDSCHECK", "DEBUGINFO_DEFAULT"
     flags = [getattr(numba.config, name) for name in names]
     return numba.__version__, np.__version__, flags, os.environ.get("KERNELS_VECTOR_BYTES")
@@ -171,7 +175,7 @@ def _settings() -> tuple[Any, ...]:
 
 @functools.cache
 def source_stamp() -> str:
-    """Return a hash of every source file of the package: any edit makes every entry obsolete."""
+    """Return a hash of all source files of the package: any edit makes every entry obsolete."""
     stamp = hashlib.sha256()
     package = importlib.resources.files(__package__.rpartition(".")[0])
     for path, file in sorted(_sources(package, "")):
@@ -188,23 +192,26 @@ def _sources(folder: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def directories() -> list[Path]:
-    """Return the directories, best first: NUMBA_CACHE_DIR, or beside the source and the user's."""
+    """Return the cache directories, in order of preference.
+
+    One in NUMBA_CACHE_DIR if that is set, else one beside the source and one in the user's cache.
+    """
     package = Path(__file__).resolve().parents[1]
-    user = os.getuid() if os.name == "posix" else 0  # each has a directory in NUMBA_CACHE_DIR
+    user = os.getuid() if os.name == "posix" else 0  # one directory per user
     elsewhere = f"kernels-{user}-{hashlib.sha256(os.fsencode(package)).hexdigest()[:12]}"
     if numba.config.CACHE_DIR:
         return [Path(numba.config.CACHE_DIR) / elsewhere]
     home = Path(_AppDirs(appname="numba", appauthor=False).user_cache_dir if _AppDirs else "~")
-    # "~/.cache" for a user without a home
+    # A user without a home directory has an unexpanded "~".
     return [package / "__pycache__", *([home / elsewhere] if home.is_absolute() else [])]
 
 
 def trust(found: os.stat_result) -> None:
-    """Refuse a file or directory whose content, which is run, somebody else may have written.
+    """Refuse a file or directory that another user may have written, because its code is executed.
 
-    Root may write anywhere, and whoever owns the source of this package has code run in any case.
+    Root can write anywhere, and the owner of this package's source can run code in any case.
     """
-    if os.name != "posix":  # Windows keeps others out of a user's profile by itself
+    if os.name != "posix":  # Windows protects a user's profile from other users
         return
     owners = {0, os.geteuid()}
     with contextlib.suppress(OSError):  # a package in a zip file
@@ -218,7 +225,7 @@ def trust(found: os.stat_result) -> None:
 
 
 def cache_state() -> list[tuple[Path, str]]:
-    """Return the directories, and what is to be said of each."""
+    """Return the cache directories, each with a description of its state."""
     return [(directory, _state(directory)) for directory in directories()]
 
 
@@ -238,7 +245,7 @@ _Base: Any = _NullCache or object
 
 
 class DiskCache(_Base):
-    """The part of Numba's cache interface that a dispatcher uses."""
+    """A cache on disk, with the part of Numba's cache interface that a dispatcher uses."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
@@ -252,7 +259,7 @@ class DiskCache(_Base):
 
     @functools.cached_property
     def source(self) -> Any:
-        """What the code is compiled from, beside the hashed package; None if nothing covers it."""
+        """The key of the source outside the package, or None if the function cannot be cached."""
         try:
             return source_of(self.function)
         except NotCoveredError:
@@ -269,17 +276,17 @@ class DiskCache(_Base):
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         for directory in self._directories():
             try:
-                # Machine code needs Numba's memory manager, not its typing tables, whose imports
-                # (SciPy's too) take half the time of a first call.
+                # Machine code needs Numba's memory manager but not its typing tables, whose imports
+                # (SciPy among them) take half the time of a first call.
                 _initialize_runtime(target_context)
                 name = self._file_name(sig, target_context.codegen())
                 trust(os.lstat(directory))
                 with open(directory / name, "rb") as file:
-                    trust(os.fstat(file.fileno()))  # a path may be replaced meanwhile
+                    trust(os.fstat(file.fileno()))  # the path may have been replaced since
                     found, payload = file.read().split(b"\n", 1)
                 if found == digest(name, payload):
                     return _rebuild(target_context, *pickle.loads(payload))
-            except Exception:  # missing, not to be trusted, cut short: compiling is always right
+            except Exception:  # missing, untrusted or truncated: compile again
                 continue
         return None
 
@@ -291,11 +298,11 @@ class DiskCache(_Base):
                 trust(os.lstat(directory))
                 for entry in directory.glob(f"{self.prefix}*"):
                     if not entry.name.startswith(f"{self.prefix}{source_stamp()}."):
-                        entry.unlink(missing_ok=True)  # of an older source
+                        entry.unlink(missing_ok=True)  # from an older source
                 name, payload = self._file_name(sig, data.codegen), _dumps(_reduce(data))
                 _write(directory / name, digest(name, payload) + b"\n" + payload)
                 return
-            except Exception as error:  # an OSError, or what a Numba with other interfaces raises
+            except Exception as error:  # an OSError, or any error from an incompatible Numba
                 failures.append(f"{directory}: {getattr(error, 'strerror', None) or error}")
         if failures:
             warnings.warn(
@@ -308,17 +315,18 @@ class DiskCache(_Base):
 
 
 class NotCoveredError(Exception):
-    """Compiled code depends on something of which no key can be made."""
+    """Raised if compiled code depends on something that cannot be hashed."""
 
 
 PACKAGE = __package__.rpartition(".")[0]
-STABLE = {PACKAGE, "numpy", "numba", "math", "cmath", "operator", "builtins"}  # keyed by version
+# Modules whose versions are part of the key.
+STABLE = {PACKAGE, "numpy", "numba", "math", "cmath", "operator", "builtins"}
 
 
 def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
-    """Return what compiled code depends on of a function or constant, the same in every process.
+    """Return a key of a function or constant that compiled code uses, equal in every process.
 
-    Raises NotCoveredError for what may change without a trace.
+    Raises NotCoveredError for anything that may change without changing the key.
     """
     if isinstance(getattr(value, "py_func", value), types.FunctionType):
         return _source_of_function(value, seen)
@@ -330,7 +338,7 @@ def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
         return value.dtype.str, value.shape, hashlib.sha256(value.tobytes()).hexdigest()
     is_module = isinstance(value, types.ModuleType)
     module = value.__name__ if is_module else str(getattr(value, "__module__", ""))
-    # A Numba type has `name` alone.
+    # A Numba type has only `name`.
     names = (getattr(value, kind, None) for kind in ("__qualname__", "__name__", "name"))
     name = next(filter(None, names), None)
     if module.partition(".")[0] in STABLE and name:
@@ -339,10 +347,11 @@ def source_of(value: Any, seen: tuple[int, ...] = ()) -> Any:
 
 
 def _source_of_function(value: Any, seen: tuple[int, ...]) -> Any:
-    """Return the same of a function, compiled or not.
+    """Return the key of a function, compiled or not.
 
-    Of one of this package, whose source is hashed as a whole, that is its name and closure; of one
-    from outside its code, options, closure and globals, and so on for all that it calls.
+    The key of a function of this package, whose source is hashed as a whole, is its name and
+    closure. That of a function from outside is its name, code, options, closure, defaults and
+    globals, and so on for all functions that it calls.
     """
     function = getattr(value, "py_func", value)
     if id(function) in seen:
@@ -352,7 +361,7 @@ def _source_of_function(value: Any, seen: tuple[int, ...]) -> Any:
     name = function.__module__, function.__qualname__
     if str(function.__globals__.get("__name__")).partition(".")[0] == PACKAGE:
         return name, [source_of(cell, seen) for cell in cells if _is_from_outside(cell)]
-    if function is value:  # not compiled: code that Numba replaces, by an overload somewhere
+    if function is value:  # not compiled: Numba replaces it by an overload, which is not known here
         raise NotCoveredError(name)
     known = [function.__globals__.get(n) for n in sorted(_names(function.__code__))]
     parts = source_of((*cells, *(function.__defaults__ or ()), *known), seen)
@@ -361,36 +370,36 @@ def _source_of_function(value: Any, seen: tuple[int, ...]) -> Any:
 
 
 def _is_from_outside(value: Any) -> bool:
-    """Whether a cell of the package's own closures is more than what its source says."""
+    """Return whether a cell of a closure of the package may hold what its source does not fix."""
     return not isinstance(value, dict) and (
         hasattr(value, "py_func") or isinstance(value, (int, float, str, tuple))
     )
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """Return every name that code may look up in its globals."""
+    """Return all names that code may look up in its globals."""
     inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
     return set(code.co_names).union(*map(_names, inner))
 
 
 def _code(code: types.CodeType) -> Any:
-    """Return what code does, wherever it stands."""
+    """Return the content of code, without file name and line numbers."""
     constants = [_code(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts]
     return code.co_code.hex(), constants, code.co_names, code.co_varnames
 
 
 def digest(name: str, payload: bytes) -> bytes:
-    """Return the hash that an entry begins with; an entry under another name is invalid."""
+    """Return the hash at the start of an entry, which a renamed entry does not match."""
     return hashlib.sha256(name.encode() + b"\0" + payload).hexdigest().encode()
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write all or nothing: no other process sees half of it, a full disk keeps nothing of it."""
+    """Write a file atomically: no other process sees part of it, and an error leaves no file."""
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
     try:
         with open(handle, "wb") as file:
             file.write(data)
-        os.chmod(temporary, 0o644)  # who may enter the directory may read it
+        os.chmod(temporary, 0o644)  # readable by all who can enter the directory
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)

@@ -1,6 +1,7 @@
-"""The compiled entry of a call: the pass over X, on this thread or with others, then the average.
+"""The driver: the compiled function that each call runs, and the types it is compiled for.
 
-`make_driver` compiles it around the residual of a problem, for one layer of parameters or two.
+It checks shapes and alignment, runs the pass over X, on one thread or several, and reduces the
+partial sums. `make_driver` builds it around the residual of a problem with one or two layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,12 +17,12 @@ from .pool import DONE, POOL, Role, atomic_fetch_add, spin_until_done, workspace
 from .reduce import Goal, reduce_layer, squares, totals
 from .tile_pass import geometry, gradient_length, hidden_layer, make_tile_pass
 
-SMALL = 100_000  # a measure of work below which there is one chunk anyway
+SMALL = 100_000  # N (D + 16) (K + 2) below which `geometry` makes one chunk
 
 
 @device_function
 def batch_fits(X, y, s):
-    """Whether y and the weights fit X, and all lie in memory as the pass takes them to."""
+    """Return whether y and the weights match X, and all have strides that the pass supports."""
     (N, D), size = X.shape, X.itemsize
     aligned = (X.ctypes.data % size == 0) & (y.ctypes.data % y.itemsize == 0)
     aligned &= (N == 1) | (X.strides[0] % size == 0)
@@ -33,7 +34,7 @@ def batch_fits(X, y, s):
 
 @device_function
 def layer_fits(D, W, b):
-    """Whether the parameters fit D features and each other, and lie in C order."""
+    """Return whether W is (D, K) and b (K,), both aligned and in C order."""
     (rows, K), size = W.shape, W.itemsize
     ordered = ((W.ctypes.data | b.ctypes.data) % size == 0) & ((K == 1) | (b.strides[0] == size))
     ordered &= ((K == 1) | (W.strides[1] == size)) & ((rows == 1) | (W.strides[0] == K * size))
@@ -43,21 +44,21 @@ def layer_fits(D, W, b):
 def make_driver(  # noqa: C901
     residual: Callable[..., Any], two_layers: bool, scalar_bias: bool
 ) -> Any:
-    """The driver of a problem, compiled around the residual of a tile; see `tile_pass`.
+    """Return the driver of a problem, built around the residual of a tile; see `tile_pass`.
 
-    Of a problem with one output, the weights are a vector, and the bias is a number.
+    With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
     """
     tile_pass = make_tile_pass(hidden_layer(residual) if two_layers else residual)
 
     def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
-        """Do the part of a call that falls to `role`: loss, weight, count of what is invalid, done.
+        """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
 
-        batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (loss, Goal).
+        batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (want_loss, Goal).
         """
         (X, y, s, rows), (reg, rate), (want_loss, goal) = batch, settings, wanted
         (N, D), above = X.shape, 0
         fits = batch_fits(X, y, s)
-        # Numba drops the branches that these constants exclude, before it looks at any types.
+        # These are constants: Numba removes dead branches before it infers types.
         if scalar_bias:
             w, bias = parameters
             fits &= (D == 1) | (w.strides[0] == w.itemsize)
@@ -78,7 +79,7 @@ def make_driver(  # noqa: C901
             partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
             workspace = partials, sums, np.zeros(2 * DONE, np.int64), workspace[3]
         if role == Role.LEADER:
-            atomic_fetch_add(workspace[3], 0)  # the sign that waiting helpers look for
+            atomic_fetch_add(workspace[3], 0)  # call_epoch, on which idle helpers spin
         if role != Role.REDUCE:
             shapes, want_gradient = (tile, chunk_rows, wide, scratch_rows), goal != Goal.NOTHING
             tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
@@ -113,7 +114,10 @@ def make_driver(  # noqa: C901
 
 
 class Kernel(dict[int, Callable[..., Any]]):
-    """By the bytes of a float, the entry of a compiled function whose types depend on it alone."""
+    """Entry points of a function by the itemsize of X, each compiled when first needed.
+
+    `signature` returns the types of the arguments for a floating-point type.
+    """
 
     def __init__(self, function: Any, signature: Callable[[Any], tuple[Any, ...]]) -> None:
         self.function, self.signature = function, signature
@@ -129,17 +133,17 @@ def array(real: Any, dimensions: int) -> Any:
 
 
 def batch_type(real: Any, label: Any) -> Any:
-    """Numba's type of (X, y, s, rows); `label` is that of y, None for X's."""
+    """Return Numba's type of (X, y, s, rows); `label` is the dtype of y, None for that of X."""
     X = types.Array(real, 2, "A", readonly=True)
     y, s, rows = (array(kind, 1) for kind in (label or real, real, types.int64))
     return types.Tuple((X, y, s, rows))
 
 
 def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Callable[..., Any]:
-    """Numba's types of the arguments of a driver, for parameters of so many dimensions.
+    """Return a function from X's type to Numba's types of a driver's arguments.
 
-    A bias of no dimension comes as a number, and its gradient leaves as an array of one. `out` is
-    the float that is written, None for X's.
+    `dimensions` are those of the parameters. A bias of dimension 0 is passed as a number, and its
+    gradient is written into an array of one. `out` is the dtype of the output, None for that of X.
     """
 
     def signature(real: Any) -> tuple[Any, ...]:
@@ -153,7 +157,7 @@ def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Call
 
 
 def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
-    """Loss, weight and how much was invalid, by as many threads as are worth it."""
+    """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, _, _, rows), parameters = call[:2]
     (N, D), size = X.shape, X.itemsize
     above = len(parameters[3]) if len(parameters) == 4 else 0

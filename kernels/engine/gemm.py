@@ -1,19 +1,21 @@
-"""The two matrix products that every gradient is made of, and their micro-kernels.
+"""The two matrix products that compute scores and gradients, and their micro-kernels.
 
-    gemm_nt    C[c, i] += Σ_j A[i, j] B[c, j]    contracts the axis that is contiguous in memory
-    gemm_nn    C[c, j] += Σ_i P[c, i] A[i, j]    contracts the other one
+    gemm_nt    C[c, i] += Σ_j A[i, j] B[c, j]    contracts the contiguous axis of A
+    gemm_nn    C[c, j] += Σ_i P[c, i] A[i, j]    contracts the other axis of A
 
 With A a tile of a C-ordered X (i a sample, j a feature), gemm_nt computes the scores and gemm_nn
-the gradient; with a Fortran-ordered X (i a feature, j a sample) it is the other way round. LLVM
-does not keep a block of sums in registers by itself, so the micro-kernels use explicit vectors.
+the gradient; with a Fortran-ordered X (i a feature, j a sample), gemm_nn computes the scores and
+gemm_nt the gradient. LLVM does not keep a block of sums in registers by itself, so the
+micro-kernels use explicit vectors.
 
-A matrix is a tuple of its address and its strides in bytes: (address, row_stride), P with a
-column_stride too; `zero` is a number of their dtype. Rows of A, B and C are contiguous, and those
-of C hold whole blocks, see `padded`. A shape (m, n, k) ends in the contracted length, as in BLIS.
+A matrix is a tuple of its address and its strides in bytes: (address, row_stride), with a
+column_stride too for P. `zero` is a zero of the matrices' dtype. Rows of A, B and C are contiguous,
+and those of C are padded to a multiple of 16 elements. A shape (m, n, k) ends in the contracted
+length, as in BLIS.
 
 Further reading: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM
 Transactions on Mathematical Software 34(3), 2008, and docs/KernelsHowTo.md of BLIS, from which the
-names MR, NR, KC, MC and the numbers of the five loops come.
+names MR, NR, KC, MC and the numbering of the five loops are taken.
 """
 
 import functools
@@ -25,16 +27,16 @@ from numba.extending import intrinsic
 from .jit import device_function, jit
 from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of_line
 
-# MR × NR sums stay in registers: at most 24 of AVX-512's 32, 12 of AVX2's 16 and of NEON's 32.
+# MR × NR accumulators, in registers: at most 24 of AVX-512's 32, 12 of AVX2's 16 and NEON's 32.
 NT_MR, NT_NR = (8, 3) if VECTOR_BYTES == 64 else (4, 3)  # rows of A; rows of B
 NN_MR, NN_NR = (4, 4) if VECTOR_BYTES == 64 else (4, 2)  # rows of P and C; vectors of j
-# Blocks of A stay in the L1 cache: NT_MC rows of NT_KC_BYTES for all of B, NN_KC rows for all of P.
+# Blocks of A stay in L1: NT_MC rows of NT_KC_BYTES for all rows of B, NN_KC rows for all of P's.
 NT_MC, NT_KC_BYTES = 16, 1024
 NN_KC = 128
-NN_ACCUMULATORS = 8  # independent sums at least, to hide the latency of multiply_add
+NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PANEL_ROW_BYTES = NN_NR * VECTOR_BYTES
-PACK_MIN_ROWS = 16  # rows of P from which on a packed copy of A pays
-NO_PREFETCH = np.intp(0)  # as a prefetch_distance; a literal 0 would compile gemm_nn once more
+PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
+NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile gemm_nn for another type
 
 _INTP = types.intp
 _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
@@ -42,9 +44,9 @@ _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
 
 @device_function
 def padded(n):
-    """The length of a row of C for n numbers: whole blocks of either product in either dtype.
+    """Return the length of a row of C for n elements: whole blocks of both products and dtypes.
 
-    It is an odd multiple of 16: rows a page apart would share a few sets of the cache.
+    It is an odd multiple of 16, because rows a page apart would collide in a few cache sets.
     """
     return ((n + 15) // 16 | 1) * 16
 
@@ -53,7 +55,10 @@ def padded(n):
 
 
 def gemm_nt_microkernel(rows, columns):
-    """C[c, i] += Σ_j A[i, j] B[c, j], j < k, for `rows` rows i of A and `columns` rows c of B."""
+    """Return the micro-kernel of gemm_nt for `rows` rows of A and `columns` rows of B.
+
+    It computes C[c, i] += Σ_j A[i, j] B[c, j] for j < k.
+    """
 
     @intrinsic
     def microkernel(typingctx, zero, A, B, C, k):
@@ -95,11 +100,12 @@ def gemm_nt_microkernel(rows, columns):
 
 
 def gemm_nn_microkernel(prefetch):
-    """C[c, j] += Σ_i P[c, i] A[i, j], i < k, for up to NN_MR rows c and NN_NR vectors of j.
+    """Return the micro-kernel of gemm_nn for up to NN_MR rows of P and NN_NR vectors of A's row.
 
-    blocks = (rows, vectors), shape = (numbers of a row of A that count, k). With `prefetch`, which
-    is fixed at compile time since a test in the loop costs more than it saves, it prefetches
-    prefetch_distance bytes from A.
+    It computes C[c, j] += Σ_i P[c, i] A[i, j] for i < k, with blocks = (rows, vectors) and shape =
+    (columns of A in the block, k). With `prefetch`, it prefetches prefetch_distance bytes ahead of
+    its loads from A. `prefetch` is fixed at compile time: a test in the loop would cost more than
+    it saves.
     """
 
     @intrinsic
@@ -126,7 +132,7 @@ def gemm_nn_microkernel(prefetch):
 
 
 def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
-    """The micro-kernel of one size, (rows, vectors)."""
+    """Emit the gemm_nn micro-kernel of one size, (rows, vectors)."""
     builder, (rows, vectors) = v.builder, size
     (A, lda), (P, ldp, step), (C, ldc), (width, k) = A, P, C, shape
     offsets = [v.intp(u * VECTOR_BYTES) for u in range(vectors)]
@@ -148,7 +154,7 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
         return [v.multiply_add(p[c], a[u], s) for (c, u), s in zip(pairs, sums, strict=True)]
 
     count = rows * vectors
-    unroll = max(1, NN_ACCUMULATORS // count)  # rows of A with sums of their own
+    unroll = max(1, NN_ACCUMULATORS // count)  # rows of A with separate accumulators
 
     def add_unrolled(i, sums):
         split = [sums[t * count : (t + 1) * count] for t in range(unroll)]
@@ -170,7 +176,7 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
 
 @intrinsic
 def _pack_panel(typingctx, zero, A, shape, panel):
-    """Copy rows into a packed panel at an address: PANEL_ROW_BYTES apart, each in its own lines."""
+    """Copy rows into a packed panel: PANEL_ROW_BYTES apart, no two in the same cache line."""
 
     def generate(context, builder, signature, args):
         v = VectorBuilder(builder, zero)
@@ -205,13 +211,13 @@ _nt_single = gemm_nt_microkernel(1, 1)
 
 @jit
 def gemm_nt(zero, A, B, C, shape):
-    """C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows i of A, rows c of B, contracted length)."""
+    """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
     kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
     full = m // NT_MR * NT_MR
-    mc = max(NT_MC, NT_MC * kc // k // NT_MR * NT_MR)  # more of them where they are short
+    mc = max(NT_MC, NT_MC * kc // k // NT_MR * NT_MR)  # more rows if they are short
     for ic in range(0, full, mc):  # loop 3: blocks of rows of A
         for pc in range(0, k, kc):  # loop 4: chunks of the contracted length
             length = min(kc, k - pc)
@@ -239,9 +245,9 @@ _nn_plain, _nn_prefetching = gemm_nn_microkernel(False), gemm_nn_microkernel(Tru
 
 @jit
 def gemm_nn(zero, A, P, C, shape, prefetch_distance):
-    """C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows c, columns j, contracted length).
+    """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
 
-    What is prefetched lies prefetch_distance bytes from A; NO_PREFETCH for none.
+    It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
     """
     keep_out_of_line()
     (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
@@ -266,7 +272,7 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
             for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
                 mr = (m - c) // (m_blocks - m_block)
                 p, s = (P + c * ldp + pc * step, ldp, step), (C + c * ldc + j * size, ldc)
-                # With more rows of C, the arithmetic leaves the hardware prefetcher enough time.
+                # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
                 if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
                     _nn_prefetching(zero, (mr, nr), a, p, s, block, prefetch_distance)
                 else:

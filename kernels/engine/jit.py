@@ -1,4 +1,4 @@
-"""The decorators of compiled code: `jit`, and what only compiled code calls."""
+"""Decorators that compile functions with Numba: `jit`, `device_function` and `jit_inline`."""
 
 import functools
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from .cache import use_disk_cache
 
 
 def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile on the first call with new types, without the interpreter lock, cached on disk."""
+    """Compile on the first call with new types; release the GIL; cache the machine code on disk."""
     if function is None:
         return functools.partial(jit, **options)
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
@@ -22,7 +22,7 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 def device_function(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile what only compiled code calls: not callable from Python, cached with its callers."""
+    """Compile for calls from compiled code alone: no Python wrapper, cached with its callers."""
     if function is None:
         return functools.partial(device_function, **options)
     return numba.njit(
@@ -31,12 +31,12 @@ def device_function(function: Callable[..., Any] | None = None, **options: Any) 
 
 
 def jit_inline(function: Callable[..., Any]) -> Any:
-    """Compile as a part of each caller: LLVM optimizes it once, not at each level of calls."""
+    """Compile as part of each caller, so that LLVM optimises once, not at every level of calls."""
     return numba.njit(nogil=True, error_model="numpy", inline="always")(function)
 
 
 def value_if_present(optional: Any, value: Any) -> Any:
-    """Return `value`, or None where `optional` is None, which is known at compile time."""
+    """Return `value`, or None if `optional` is None, which is known at compile time."""
     return None if optional is None else value
 
 

@@ -1,9 +1,9 @@
-"""Helper threads that share the chunks of one call.
+"""The thread pool: helper threads that take chunks of a call together with the calling thread.
 
-The caller is the leader: it takes chunks until none is left, and so does every helper that is
-awake. A helper without work first spins for a moment, since to wake a thread that sleeps takes
-longer than a small batch, and sleeps if there is no call. The result does not depend on who takes
-which chunk, since each chunk has sums of its own. Compiled spinning needs no interpreter lock.
+The calling thread, the leader, and all helpers that are awake take chunks until none is left. An
+idle helper busy-waits for about 60 µs before it sleeps, because waking a sleeping thread takes
+longer than a small batch. The waiting is compiled and does not hold the GIL. Each chunk has its own
+sums, so the result does not depend on which thread takes which chunk.
 """
 
 import contextlib
@@ -24,17 +24,17 @@ from numba.extending import intrinsic
 
 from .jit import device_function, jit
 
-# Places in `chunk_counters`, in two cache lines: the next chunk to take, the number of chunks done.
+# Indices in `chunk_counters`, in two cache lines: next chunk to take, number of chunks done.
 NEXT, DONE = 0, 8
-# Some 20 ns each; for the next call, for the last chunk.
+# Limits on busy-waiting for the next call and for the last chunk; a spin takes about 20 ns.
 CALL_SPINS, CHUNK_SPINS = 3_000, 100_000
 
 
 class Role(IntEnum):
-    """What a kernel is called to do."""
+    """The part of a call that a kernel runs."""
 
-    SERIAL = 0  # everything, with a workspace of its own
-    LEADER = 1  # announce the call, take chunks, reduce
+    SERIAL = 0  # everything, in a workspace that it allocates
+    LEADER = 1  # advance call_epoch, take chunks, reduce
     WORKER = 2  # take chunks
     REDUCE = 3  # reduce
 
@@ -45,7 +45,7 @@ INT64 = ir.IntType(64)
 
 
 @intrinsic
-def _fetch_add(typingctx, address, place):
+def _fetch_add(typingctx, address, index):
     def generate(context, builder, signature, args):
         pointer = builder.gep(builder.inttoptr(args[0], INT64.as_pointer()), [args[1]])
         return builder.atomic_rmw("add", pointer, ir.Constant(INT64, 1), "seq_cst")
@@ -54,9 +54,9 @@ def _fetch_add(typingctx, address, place):
 
 
 @intrinsic
-def _pause_and_load(typingctx, address, place):
+def _pause_and_load(typingctx, address, index):
     def generate(context, builder, signature, args):
-        if platform.machine() in ("x86_64", "AMD64"):  # leaves the core to its other thread
+        if platform.machine() in ("x86_64", "AMD64"):  # frees the core for its other thread
             kind = ir.FunctionType(ir.VoidType(), [])
             builder.call(builder.module.declare_intrinsic("llvm.x86.sse2.pause", (), kind), [])
         pointer = builder.gep(builder.inttoptr(args[0], INT64.as_pointer()), [args[1]])
@@ -65,25 +65,25 @@ def _pause_and_load(typingctx, address, place):
     return types.int64(types.uintp, types.intp), generate
 
 
-# Numba frees an array after its last mention: these two are functions, not inlined by Numba, so
-# that the array is a variable of the caller for as long as its address is in use.
+# Numba frees an array after its last use by name. These two are functions, which Numba does not
+# inline, so that the caller's variable keeps the array alive while its address is in use.
 
 
 @device_function
-def atomic_fetch_add(array, place):
-    """Add 1 to array[place], an int64, and return what it was, in one step."""
-    return _fetch_add(array.ctypes.data, place)
+def atomic_fetch_add(array, index):
+    """Add 1 to array[index], an int64, and return the old value, atomically."""
+    return _fetch_add(array.ctypes.data, index)
 
 
 @device_function
-def atomic_load(array, place):
-    """Return array[place], an int64 that other threads change, after a short pause."""
-    return _pause_and_load(array.ctypes.data, place)
+def atomic_load(array, index):
+    """Pause briefly, then return array[index], an int64 that other threads change."""
+    return _pause_and_load(array.ctypes.data, index)
 
 
 @device_function
 def spin_until_done(chunk_counters, chunks):
-    """Wait for the helpers' last chunks; return False if that takes longer than a moment."""
+    """Busy-wait until all chunks are done; return False if CHUNK_SPINS spins do not suffice."""
     spins = 0
     while spins < CHUNK_SPINS and atomic_load(chunk_counters, DONE) != chunks:
         spins += 1
@@ -92,14 +92,14 @@ def spin_until_done(chunk_counters, chunks):
 
 @jit
 def spin_for_next_call(call_epoch, seen):
-    """Wait for the next call, for a moment."""
+    """Busy-wait for the next call, for at most CALL_SPINS spins."""
     spins = 0
     while spins < CALL_SPINS and atomic_load(call_epoch, 0) == seen:
         spins += 1
 
 
 def workspace_type(real: Any) -> Any:
-    """Return Numba's type of a workspace: partial gradients, sums, chunk_counters, call_epoch."""
+    """Return Numba's type of a workspace: (partials, sums, chunk_counters, call_epoch)."""
     counters = types.Array(types.int64, 1, "C")
     partials, sums = types.Array(real, 2, "C"), types.Array(types.float64, 2, "C")
     return types.Tuple((partials, sums, counters, counters))
@@ -109,34 +109,34 @@ def workspace_type(real: Any) -> Any:
 
 
 def cpus() -> int:
-    """Return how many CPUs this process may use."""
+    """Return the number of CPUs that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Job(NamedTuple):
-    """A call that a helper is to take part in."""
+    """A call whose chunks a helper takes."""
 
     kernel: Callable[..., Any]
     arguments: tuple[Any, ...]
-    errors: list[BaseException]  # of all helpers of the call, which the leader raises
+    errors: list[BaseException]  # from all helpers of the call; the leader raises one
     caller_cpu: int
 
 
 class Pool:
-    """The helpers of this process, their jobs, and how many threads a call uses by default."""
+    """The helpers of this process, their queue of jobs, and the default number of threads."""
 
     def __init__(self) -> None:
         self.threads = 0  # 0: not set
-        self.call_epoch = np.zeros(1, np.int64)  # a leader adds 1: the sign that helpers spin for
+        self.call_epoch = np.zeros(1, np.int64)  # a leader adds 1 for the helpers that busy-wait
         self.reset()
 
     def reset(self) -> None:
-        """Forget the helpers: a forked child has none of its parent's threads."""
+        """Start without helpers, as in a forked child, which has none of its parent's threads."""
         self.helpers, self.lock = 0, threading.Lock()
         self.jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
 
     def default_threads(self) -> int:
-        """Return what was set, or KERNELS_NUM_THREADS, or the number of CPUs."""
+        """Return the number set by `set_threads`, or KERNELS_NUM_THREADS, or the number of CPUs."""
         if self.threads:
             return self.threads
         asked = os.environ.get("KERNELS_NUM_THREADS", "")
@@ -157,10 +157,11 @@ class Pool:
         numbers: int,
         threads: int | None,
     ) -> Any:
-        """Return loss, weight and number of invalid samples of ``kernel(*call, workspace, role)``.
+        """Return loss, weight and invalid count of ``kernel(*call, workspace, role)``.
 
-        At most `threads` threads take the chunks; each chunk sums `numbers` numbers of the dtype of
-        X, which is ``call[0][0]``. A kernel returns a fourth value: whether the other three count.
+        At most `threads` threads take the chunks. The partial gradient of a chunk has `numbers`
+        elements of the dtype of X, which is ``call[0][0]``. A kernel returns a fourth value:
+        whether the other three are valid.
         """
         dtype = call[0][0].dtype
         threads = min(threads or self.default_threads(), chunks) if chunks > 1 else 1
@@ -182,9 +183,9 @@ class Pool:
         return tuple(result)
 
     def wake(self, helpers: int, job: Job) -> None:
-        """Give a job to so many helpers, which are started if there are too few."""
+        """Queue a job for this number of helpers, and start those that do not exist yet."""
         if self.helpers < helpers:
-            # RuntimeError: the interpreter is shutting down and starts no thread any more
+            # RuntimeError: the interpreter is shutting down and cannot start threads
             with self.lock, contextlib.suppress(RuntimeError):
                 while self.helpers < helpers:
                     name, arguments = f"kernels-{self.helpers}", (self.jobs,)
@@ -194,7 +195,7 @@ class Pool:
             self.jobs.put(job)
 
     def _help(self, jobs: queue.SimpleQueue[Job]) -> None:
-        avoided = -1  # the CPU that this thread stays off
+        avoided = -1  # the CPU excluded from this thread's affinity
         while True:
             seen = self.call_epoch[0]
             if jobs.empty():
@@ -203,7 +204,10 @@ class Pool:
 
 
 def _do(job: Job, avoided: int) -> int:
-    """A function of its own, so that a sleeping helper holds no arrays."""
+    """Run a job and return the CPU of its caller, which this thread then avoids.
+
+    This is a separate function so that no local variable of a sleeping helper refers to an array.
+    """
     try:
         if job.caller_cpu != avoided:
             _stay_off(job.caller_cpu)
@@ -214,19 +218,19 @@ def _do(job: Job, avoided: int) -> int:
 
 
 def _stay_off(cpu: int) -> None:
-    """Keep this thread off the caller's CPU: some systems would run both there by turns."""
+    """Exclude the caller's CPU from this thread's affinity: some systems run both on it."""
     with contextlib.suppress(OSError):
         allowed = os.sched_getaffinity(os.getpid())
         os.sched_setaffinity(0, allowed - {cpu} or allowed)
 
 
-# The CPU that this thread runs on, where the system tells (Linux).
+# Return the CPU that this thread runs on, or -1 if the system has no sched_getcpu (Linux has).
 _current_cpu: Callable[[], int] = getattr(
     ctypes.CDLL(None) if os.name == "posix" else None, "sched_getcpu", lambda: -1
 )
 
 POOL = Pool()
-# By the bytes of a number of X: the workspace of a serial call.
+# The placeholder workspace of a serial call, by the itemsize of X.
 _EMPTY = np.empty((0, 0)), np.empty(0, np.int64), POOL.call_epoch
 NO_WORKSPACE = {4: (np.empty((0, 0), np.float32), *_EMPTY), 8: (np.empty((0, 0)), *_EMPTY)}
 if hasattr(os, "register_at_fork"):

@@ -1,4 +1,4 @@
-"""What the functions for a caller's own compiled code are made of: no checks, and one thread."""
+"""Parts of the functions for a caller's own compiled code: no validation, and one thread."""
 
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +14,7 @@ from .reduce import Goal
 
 
 def if_absent(optional: Any, value: Any) -> Any:
-    """`value` in place of None, which compiled code knows when it is compiled."""
+    """Return `value` if `optional` is None, which is known at compile time, else `optional`."""
     return value if optional is None else optional
 
 
@@ -26,7 +26,7 @@ def _if_absent(optional, value):
 
 
 def c_ordered(A: Any) -> Any:
-    """An array of the type that a driver takes: in C order, and not read-only."""
+    """Return an array of the type that a driver takes, in C order and writable."""
     return np.require(A, requirements=["C", "W"])
 
 
@@ -38,7 +38,7 @@ def _c_ordered(A):
 
 
 def half_squares(W: Any) -> float:
-    """½ ‖W‖², in float64."""
+    """Return ½ ‖W‖², computed in float64."""
     return 0.5 * float(np.square(W, dtype=np.float64).sum())
 
 
@@ -54,7 +54,7 @@ def _half_squares(W):
 
 
 def averaged_array(total: Any, weight: float, reg: float, parameter: Any) -> Any:
-    """The average of sums, in their dtype, penalised by a parameter of their shape."""
+    """Average an array of sums in their dtype, penalised by a parameter of the same shape."""
     return average(total, weight, reg, parameter if reg else 0.0)
 
 
@@ -72,7 +72,7 @@ def _averaged_array(total, weight, reg, parameter):
 
 
 def averaged(sums: Any, reg: float, parameters: Any) -> tuple[float, Any]:
-    """Loss and gradient from the sums (loss, weight, *gradient); biases are not penalised."""
+    """Return loss and gradient from the sums (loss, weight, *gradient); no penalty on biases."""
     (loss, weight, *gradient), regs = sums, (reg, 0.0)
     penalty = sum(map(half_squares, parameters[::2])) if reg else 0.0
     means = [
@@ -104,7 +104,7 @@ def _averaged(sums, reg, parameters):
 
 
 def serial_call(driver: Callable[..., Any]) -> Any:
-    """A driver on the thread that calls it: the loss; the gradient goes into `out`."""
+    """Return a function that runs a driver serially, returns the loss and writes the gradient."""
 
     @jit_inline
     def call(batch, parameters, out, reg, want_loss, want_gradient):

@@ -1,10 +1,11 @@
-"""One pass over X: the scores, the residual and the gradient of a tile while it is cached.
+"""The pass over X: scores, residual and gradient of each tile while the tile is in the cache.
 
-Rows are cut into chunks, and chunks into tiles, both by the shapes alone. Each chunk sums into a
-partial gradient of its own, and the partials are added in their order, so the result has the same
-bits whichever thread took which chunk.
+Rows are divided into chunks, and chunks into tiles, by the shapes and the dtype alone. Each chunk
+has its own partial gradient, and the partial gradients are added in chunk order, so the result is
+bitwise identical whichever thread takes which chunk.
 
-Inside, the scores S are (K, n): a sample is a column, so that the residual runs over many at once.
+The scores S of a tile are stored (K, n), one column a sample: the residual is vectorised over
+samples.
 """
 
 from collections.abc import Callable
@@ -17,30 +18,30 @@ from .jit import device_function, jit, jit_inline
 from .pool import DONE, NEXT, atomic_fetch_add
 from .vectors import VECTOR_BYTES, address, keep_out_of_line
 
-TILE_BYTES = 2**18  # of X and scores: a part of the L2 cache
-SCRATCH_BYTES = 3 * 2**20  # of a thread, however wide a row
-MIN_TILE, MAX_TILE = 128, 1024  # with fewer rows, the gradient is read and written too often
-CHUNK_NANOSECONDS = 12_000  # less would hardly pay for a helper that is awake
-MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that pay for a partial gradient of their own; chunks
-WIDE_D, WIDE_K = 256, 24  # features; classes or hidden units
-SQUARE = 16  # a matrix is transposed in squares whose rows and columns both stay in the L1 cache
-PARTIAL_BYTES = 2**23  # of all partial gradients together
-SMALLEST_WEIGHT = 2.0**-60  # of float32 and float64 alike, with weights that sum to 2^80 at most
-DOUBT = 2.0**-60  # far less than 1 in all, for any number of samples
-SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use
+TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
+SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
+MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
+CHUNK_NANOSECONDS = 12_000  # a smaller chunk hardly repays the use of a helper that is awake
+MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
+WIDE_D, WIDE_K = 256, 24  # least features and least classes (or hidden units) of the wide case
+SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in L1
+PARTIAL_BYTES = 2**23  # all partial gradients together
+SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
+DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
+SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use as scratch
 
 # ---- shapes ----
 
 
 @device_function
 def whole_vectors(n):
-    """n, rounded up to whole vectors of either dtype."""
+    """Return n rounded up to whole vectors of both dtypes."""
     return (n + 15) // 16 * 16
 
 
 @device_function
 def is_wide(D, K, size):
-    """Whether K lies along the vectors: W and dW need no transpose then, but the scores do."""
+    """Return whether to vectorise over K: W and dW then need no transpose, but the scores do."""
     lanes = VECTOR_BYTES // size
     used = K / ((K + lanes - 1) // lanes * lanes)
     return D >= WIDE_D and K >= WIDE_K and used >= 0.75
@@ -48,27 +49,27 @@ def is_wide(D, K, size):
 
 @device_function
 def gradient_length(D, K, wide):
-    """Numbers of a partial dW: D rows of K where K is wide, else K rows of D; and of a row."""
+    """Return the padded size of a partial dW, (D, K) if wide and else (K, D), and of a row."""
     row = whole_vectors(K) if wide else padded(D)
     return (D if wide else K) * row, row
 
 
 @jit
 def geometry(N, D, K, above, size):
-    """How a pass is cut; `above` is the number of classes above K hidden units, or 0.
+    """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
 
-    Gives rows of a tile, rows of a chunk, chunks, whether K is wide, rows of scratch, and numbers
-    of a partial gradient.
+    `above` is 0 without a hidden layer. Returns rows of a tile, rows of a chunk, number of chunks,
+    whether K is wide, rows of scratch, and elements of a partial gradient.
     """
     scratch_rows = SCRATCH_ROWS + (K + above if above > 0 else 0)
     row = size * (D + K + scratch_rows)
     tile = max(1, min(MAX_TILE, max(MIN_TILE, TILE_BYTES // row), SCRATCH_BYTES // row))
-    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row; rough, for one core
+    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row, roughly; one core
     wide = is_wide(D, K, size)
     numbers = gradient_length(D, K, wide)[0] + K
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
     chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // MIN_CHUNK)
-    chunks = max(1, chunks - chunks % 2)  # two threads get the same number
+    chunks = max(1, chunks - chunks % 2)  # an even number, for two threads
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
     # Rows so wide that a tile holds few are not rounded up, which would double the scratch.
     tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
@@ -82,7 +83,7 @@ def geometry(N, D, K, above, size):
 
 @device_function(fastmath={"reassoc", "contract"})
 def total(numbers, n):
-    """Sum of the first n numbers, in whatever order is fastest (and the same every time)."""
+    """Return the sum of the first n numbers, in an order that is fixed at compile time."""
     result = numbers.dtype.type(0)
     for i in range(n):
         result += numbers[i]
@@ -91,7 +92,7 @@ def total(numbers, n):
 
 @device_function
 def transpose(A, rows, columns, B):
-    """B = Aᵀ, of the first rows and columns of A."""
+    """Write the transpose of the first `rows` rows and `columns` columns of A into B."""
     for i in range(0, rows, SQUARE):
         for j in range(0, columns, SQUARE):
             for c in range(j, min(j + SQUARE, columns)):
@@ -101,7 +102,7 @@ def transpose(A, rows, columns, B):
 
 @device_function
 def transposed(W):
-    """Wᵀ, each row with room for whole vectors."""
+    """Return Wᵀ, with rows padded to whole vectors."""
     rows, columns = W.shape
     Wt = np.empty((columns, padded(rows)), W.dtype)
     transpose(W, rows, columns, Wt)
@@ -110,7 +111,7 @@ def transposed(W):
 
 @device_function
 def gather(A, rows, start, n, copy):
-    """Copy n rows of A from `start` on, or those whose numbers stand there in `rows`."""
+    """Copy n elements of A, from `start` on, or at the n indices in `rows` from `start` on."""
     keep_out_of_line()
     for r in range(n):
         copy[r] = A[rows[start + r] if rows.size > 0 else start + r]
@@ -118,7 +119,7 @@ def gather(A, rows, start, n, copy):
 
 @device_function
 def gather_rows(X, rows, start, n, copy):
-    """The same of a matrix."""
+    """Copy n rows of X, from `start` on, or at the n indices in `rows` from `start` on."""
     keep_out_of_line()
     for r in range(n):
         row = rows[start + r] if rows.size > 0 else start + r
@@ -128,7 +129,7 @@ def gather_rows(X, rows, start, n, copy):
 
 @device_function
 def doubtful(weights):
-    """How many weights are negative; one so small that products may underflow counts a little."""
+    """Count negative weights as 1, and weights so small that products may underflow as DOUBT."""
     count = 0.0
     for i in range(len(weights)):
         count += weights[i] < 0
@@ -141,14 +142,14 @@ def doubtful(weights):
 #
 #     residual(S, y, s, scratch, rest, partial, want_loss, want_gradient) -> loss, invalid
 #
-# overwrites the scores S (K, n) of n samples by s ∂loss/∂score and gives the sum of their weighted
-# losses, and how many labels are none. `scratch` holds rows of a tile's length to work in; the
-# gradients of `rest`, the parameters above the scores, are added to `partial`.
+# overwrites the scores S (K, n) of n samples by s ∂loss/∂score, and returns the sum of their
+# weighted losses and the number of invalid labels. `scratch` holds temporary rows of a tile's
+# length; the gradients of `rest`, the parameters above the scores, are added to `partial`.
 
 
 def pointwise(residual: Callable[..., Any]) -> Any:
-    """The residual of a tile from that of a sample with one score: (z, y) -> loss, ∂loss/∂z."""
-    # in the loops below, so that LLVM makes vectors of it, and drops a loss that is not wanted
+    """Make the residual of a tile from that of one score, (z, y) -> loss, ∂loss/∂z."""
+    # Inlined into the loops below, so that LLVM vectorises it and drops a loss that is not used.
     residual = jit_inline(getattr(residual, "py_func", residual))
 
     @device_function(fastmath={"reassoc", "contract"})
@@ -156,11 +157,11 @@ def pointwise(residual: Callable[..., Any]) -> Any:
         z, losses, loss, zero = S[0], scratch[0], 0.0, S.dtype.type(0)
         if want_loss:
             for i in range(len(y)):
-                overflow = zero * z[i]  # 0, or nan, so that a score that overflowed shows
+                overflow = zero * z[i]  # 0, or nan if the score overflowed
                 losses[i], slope = residual(z[i], y[i])
                 losses[i] += overflow
                 z[i] = overflow + s[i] * slope
-            for i in range(len(y)):  # in float64, so apart: it would halve the vectors of float32
+            for i in range(len(y)):  # apart, as float64 would halve float32's vectors
                 loss += s[i] * losses[i]
         else:
             for i in range(len(y)):
@@ -171,7 +172,7 @@ def pointwise(residual: Callable[..., Any]) -> Any:
 
 
 def hidden_layer(residual: Callable[..., Any]) -> Any:
-    """The residual of the scores of a hidden layer, max(0, S), from that of the scores above it."""
+    """Make the residual of a hidden layer, max(0, S), from that of the scores above it."""
 
     @device_function
     def residual_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
@@ -179,7 +180,7 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
         (H, K), n, size, zero = W2.shape, len(y), S.itemsize, S.dtype.type(0)
         Z, G, row = scratch[SCRATCH_ROWS : SCRATCH_ROWS + K], scratch[SCRATCH_ROWS + K :], padded(H)
         for j in range(H):
-            for i in range(n):  # 0 where negative, or nan where it overflowed
+            for i in range(n):  # 0 if negative, or nan if it overflowed
                 S[j, i] = zero + zero * S[j, i] if S[j, i] < 0 else S[j, i]
         for k in range(K):
             Z[k] = b2[k]
@@ -205,18 +206,18 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
 
 
 def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
-    """The pass of a problem with this residual; each thread runs it until all chunks are taken."""
+    """Return the pass of a problem; each thread of a call runs it until no chunk is left."""
 
     def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):  # noqa: C901
-        """Sum the gradient of each chunk in `partials`; its loss, weight and invalid in `sums`."""
+        """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`."""
         (X, y, weight, rows), (tile, chunk_rows, wide, scratch_rows) = batch, shapes
         W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
         D, K, size, zero, rest = X.shape[1], W.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
         gathered = rows.size > 0
         N = rows.size if gathered else len(X)
         fortran = not gathered and X.strides[0] == size and (X.strides[1] != size or D == 1)
-        # Another order is copied tile by tile; so is one whose rows, a multiple of a page apart,
-        # all fall upon the same lines of the L1 cache, where that pays.
+        # Other strides are copied tile by tile; so are rows a multiple of 4096 bytes apart if there
+        # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not wide and not fortran and (strided or paged))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
@@ -225,8 +226,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
         S = np.empty((K + scratch_rows + 1, padded(tile)), X.dtype)
         S, scratch, ones = S[:K], S[K:-1], S[-1]
         ones[:] = 1
-        some_labels = np.empty(tile if gathered else 0, y.dtype)
-        some_weights = np.empty(tile if gathered and weight.size > 0 else 0, X.dtype)
+        tile_labels = np.empty(tile if gathered else 0, y.dtype)
+        tile_weights = np.empty(tile if gathered and weight.size > 0 else 0, X.dtype)
         length, row = gradient_length(D, K, wide)
         chunk = atomic_fetch_add(counters, NEXT)
         while chunk * chunk_rows < N:
@@ -244,15 +245,15 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                 if weight.size > 0:
                     s = weight[start : start + n]
                 if gathered:
-                    gather(y, rows, start, n, some_labels)
-                    labels = some_labels[:n]
+                    gather(y, rows, start, n, tile_labels)
+                    labels = tile_labels[:n]
                     if weight.size > 0:
-                        gather(weight, rows, start, n, some_weights)
-                        s = some_weights[:n]
+                        gather(weight, rows, start, n, tile_weights)
+                        s = tile_weights[:n]
                 if weight.size > 0:
                     invalid += doubtful(s)
                 weights += total(s, n)
-                # Numba frees an array after its last mention: addresses are taken as late as here
+                # Numba frees an array after its last use by name, so addresses are taken here.
                 w, scores, g = (
                     address(Wt),
                     (address(S), S.strides[0]),
@@ -273,12 +274,12 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                         gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
                     else:
                         gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
-                of_rest = partial[length + K :]
-                losses, wrong = residual(
-                    S, labels, s, scratch, rest, of_rest, want_loss, want_gradient
+                partial_rest = partial[length + K :]
+                losses, n_invalid = residual(
+                    S, labels, s, scratch, rest, partial_rest, want_loss, want_gradient
                 )
                 loss += losses
-                invalid += wrong
+                invalid += n_invalid
                 if want_gradient:
                     if wide:
                         transpose(S, K, n, Z)

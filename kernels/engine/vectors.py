@@ -1,7 +1,7 @@
-"""SIMD vectors as LLVM instructions, the addresses of arrays, and a few hints to the compiler.
+"""SIMD vectors in LLVM IR (`VectorBuilder`), addresses of arrays, and a hint to the compiler.
 
-Numba has no vector type, so the micro-kernels in gemm.py emit LLVM IR themselves. They take
-addresses of type intp; an array must be alive while its address is in use.
+Numba has no vector type, so the micro-kernels in gemm.py emit LLVM IR themselves. Addresses are of
+type intp; an array must be kept alive while its address is in use.
 """
 
 import os
@@ -20,7 +20,7 @@ FUSED = "+fma" in host_features() or "+neon" in host_features()
 
 
 class VectorBuilder:
-    """LLVM instructions on vectors of one float type; indices, strides and offsets are intp."""
+    """A builder of LLVM vector instructions for one float type; indices and offsets are intp."""
 
     def __init__(self, builder, real):
         self.builder = builder
@@ -43,13 +43,13 @@ class VectorBuilder:
         return ir.Constant(self.vector, [0.0] * self.lanes)
 
     def unpack(self, values):
-        """The elements of a Numba UniTuple."""
+        """Return the elements of a Numba UniTuple."""
         return [self.builder.extract_value(values, i) for i in range(values.type.count)]
 
     # ---- memory ----
 
     def pointer(self, address, *offsets):
-        """A pointer to the number at an address plus offsets in bytes."""
+        """Return a pointer to the number at an address plus offsets in bytes."""
         for offset in offsets:
             address = self.builder.add(address, offset)
         return self.builder.inttoptr(address, self.scalar.as_pointer())
@@ -65,12 +65,12 @@ class VectorBuilder:
         self.builder.store(value, self.vector_pointer(pointer), align=self.size)
 
     def mask(self, count):
-        """True in the first `count` lanes."""
+        """Return a mask that is true in the first `count` lanes."""
         lanes = ir.Constant(ir.VectorType(self.int, self.lanes), list(range(self.lanes)))
         return self.builder.icmp_signed("<", lanes, self.splat(count))
 
     def masked_load(self, pointer, mask, j=None):
-        """Load the lanes where the mask is true; zero, without access to memory, in the others."""
+        """Load the lanes where the mask is true; the others are zero and access no memory."""
         operands = [self.vector_pointer(pointer, j), self.i32(self.size), mask, self.zero()]
         return self.call(f"llvm.masked.load.{self.suffix}.p0", self.vector, operands)
 
@@ -84,7 +84,7 @@ class VectorBuilder:
     # ---- arithmetic ----
 
     def call(self, name, result, operands):
-        """Call an LLVM intrinsic, which the module declares once."""
+        """Call an LLVM intrinsic, and declare it if the module has not yet."""
         module = self.builder.module
         if name not in module.globals:
             ir.Function(module, ir.FunctionType(result, [o.type for o in operands]), name)
@@ -96,7 +96,7 @@ class VectorBuilder:
         return self.call(f"llvm.fma.{self.suffix}", self.vector, [a, b, c])
 
     def splat(self, value):
-        """A vector with `value` in every lane."""
+        """Return a vector with `value` in every lane."""
         undefined = ir.Constant(ir.VectorType(value.type, self.lanes), ir.Undefined)
         first = self.builder.insert_element(undefined, value, self.i32(0))
         return self.shuffle(first, first, [0] * self.lanes)
@@ -106,7 +106,7 @@ class VectorBuilder:
         return self.builder.shuffle_vector(a, b, lanes)
 
     def horizontal_sums(self, vectors):
-        """The sum of each vector, as one vector: each addition serves two vectors at once."""
+        """Return a vector of the sums of the vectors; each addition reduces two vectors at once."""
         segment = self.lanes
         while segment > 1:
             half, width = segment // 2, vectors[0].type.count
@@ -130,7 +130,7 @@ class VectorBuilder:
     # ---- control flow ----
 
     def loop(self, stop, step, carried, body, start=None):
-        """for j in range(start or 0, stop, step): carried = body(j, carried); returns carried."""
+        """Emit `for j in range(start or 0, stop, step): carried = body(j, carried)`."""
         builder = self.builder
         before, head = builder.block, builder.append_basic_block("loop.head")
         inside, after = (builder.append_basic_block(f"loop.{name}") for name in ("body", "end"))
@@ -150,7 +150,7 @@ class VectorBuilder:
         return values
 
     def conditional(self, condition, values, body):
-        """body() if condition else values"""
+        """Emit `body() if condition else values`."""
         builder, before = self.builder, self.builder.block
         with builder.if_then(condition):
             new, inside = body(), builder.block
@@ -161,7 +161,7 @@ class VectorBuilder:
         return phis
 
     def switch(self, value, cases):
-        """cases[value](), of functions by number; nothing for another number."""
+        """Emit `cases[value]()`, or nothing if `value` is not among the cases."""
         builder, after = self.builder, self.builder.append_basic_block("after")
         branch = builder.switch(value, after)
         for number, emit in cases.items():
@@ -175,17 +175,17 @@ class VectorBuilder:
 
 @device_function(forceinline=True)
 def address(array):
-    """The address of an array's first number, as intp.
+    """Return the address of an array's first element, as intp.
 
-    It does not keep the array alive: Numba frees an array after its last mention, so take the
-    address anew, inside the loop, where it is used.
+    The address does not keep the array alive: Numba frees an array after its last use by name, so
+    inside a loop take the address again where it is used.
     """
     return np.intp(array.ctypes.data)
 
 
 @intrinsic
 def itemsize(typingctx, x):
-    """The bytes of a number's type, as a constant of type intp."""
+    """Return the itemsize of a number's type, as a constant of type intp."""
 
     def generate(context, builder, signature, args):
         return ir.Constant(ir.IntType(types.intp.bitwidth), x.bitwidth // 8)
@@ -195,7 +195,7 @@ def itemsize(typingctx, x):
 
 @intrinsic
 def keep_out_of_line(typingctx):
-    """Keep the calling function out of line: LLVM would copy all its micro-kernels to each call."""
+    """Prevent inlining of the calling function, with all its micro-kernels, into each caller."""
 
     def generate(context, builder, signature, args):
         builder.function.attributes.add("noinline")

@@ -1,9 +1,9 @@
-"""exp, log, sigmoid and log(1 + exp) that LLVM can vectorize: no calls, no branches, only selects.
+"""exp, log, sigmoid and log(1 + exp) that LLVM can vectorise: no calls, and selects for branches.
 
 The error is at most 2 units in the last place over the whole range, infinities, zeros and subnormal
-numbers included. exp: x = n ln2 + r, a polynomial in r, and 2ⁿ put into the exponent's bits. log:
-the algorithm of FreeBSD's e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, f = m - 1, s = f / (2 + f),
-and a polynomial in s².
+numbers included. exp: x = n ln2 + r, a polynomial in r, and 2ⁿ from its exponent bits. log: the
+algorithm of FreeBSD's e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, f = m - 1, s = f / (2 + f), and a
+polynomial in s².
 """
 
 import math
@@ -18,7 +18,7 @@ from .jit import device_function
 
 
 def _reinterpret(results):
-    """A bit cast of a number to the type of the same width in `results`, by the number's type."""
+    """Return a function that casts the bits of a number to the type that `results` maps it to."""
 
     @intrinsic
     def reinterpret(typingctx, x):
@@ -37,7 +37,7 @@ _from_bits = _reinterpret({types.int32: types.float32, types.int64: types.float6
 
 
 def _polynomial(terms):
-    """terms[0] xⁿ + ... + terms[n], by Horner's rule."""
+    """Return a function that evaluates terms[0] xⁿ + ... + terms[n] by Horner's rule."""
 
     @intrinsic
     def evaluate(typingctx, x):
@@ -55,10 +55,10 @@ def _polynomial(terms):
 
 
 def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms):
-    """The functions for one float type; every constant is of that type, so nothing is promoted."""
+    """Return the functions for one float type, with constants of that type to avoid promotion."""
     inline = device_function(fastmath={"contract"}, forceinline=True)
     bias, shift = integer(2 ** (8 * real(0).itemsize - mantissa - 2) - 1), integer(mantissa)
-    round_magic = real(1.5 * 2**mantissa)  # added and subtracted, it rounds to an integer
+    round_magic = real(1.5 * 2**mantissa)  # adding and subtracting it rounds to an integer
     magic_bits = integer(round_magic.view(integer))
     lowest, highest = map(real, limits)
     ln2_high, ln2_low = map(real, ln2_parts)
@@ -68,7 +68,7 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
     smallest_normal, infinity, nan = np.finfo(real).tiny, real(np.inf), real(np.nan)
     scale, scale_exponent = real(2.0 ** (mantissa + 2)), integer(mantissa + 2)
     one_bits, mantissa_mask = integer(one.view(integer)), integer(2**mantissa - 1)
-    # The low half of √½'s mantissa is cleared: it only has to keep m close to 1.
+    # Only the high half of √½'s mantissa: it only has to keep m close to 1.
     root_half = integer(real(math.sqrt(0.5)).view(integer))
     root_half = integer(root_half & ~integer(2 ** (mantissa // 2) - 1))
 
@@ -85,12 +85,12 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
         rounded = shifted - round_magic
         r = (x - rounded * ln2_high) - rounded * ln2_low
         p = one + (r + r * r * exp_polynomial(r))
-        first = integer(n >> integer(1))  # 2ⁿ in two steps: n may exceed the range of exponents
+        first = integer(n >> integer(1))  # 2ⁿ in two factors: n may exceed the range of exponents
         return p * power_of_two(first) * power_of_two(integer(n - first))
 
     @inline
     def log_of_normal(x, k):
-        """log(x) + k ln2 for normal x > 0"""
+        """Return log(x) + k ln2 for normal x > 0."""
         n = integer(_bits(x) + (one_bits - root_half))
         k = integer(k + integer(integer(n >> shift) - bias))
         f = _from_bits(integer(integer(n & mantissa_mask) + root_half)) - one
@@ -112,10 +112,10 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
 
     @inline
     def log1p_exp_and_sigmoid(x):
-        e = exp(-abs(x))  # at most 1, whatever x
+        e = exp(-abs(x))  # at most 1 for any x
         u = one + e
         reciprocal = one / u
-        rounding = (e - (u - one)) * reciprocal  # the rounding error of 1 + e, added to both
+        rounding = (e - (u - one)) * reciprocal  # relative error of u; corrects both results
         p = (e if x < zero else one) * reciprocal
         return max(x, zero) + (log_of_normal(u, integer(0)) + rounding), p - p * rounding
 
@@ -153,7 +153,7 @@ _F32 = _functions(
     23,
     (-104.0, 89.0),
     (6.9313812256e-01, 9.0580006145e-06),
-    [  # expf of Cephes
+    [  # from expf of Cephes
         1.9875691500e-4,
         1.3981999507e-3,
         8.3334519073e-3,
@@ -166,27 +166,27 @@ _F32 = _functions(
 
 
 def exp(x: Any) -> Any:
-    """exp(x)"""
+    """Return exp(x)."""
     return np.exp(x)
 
 
 def log(x: Any) -> Any:
-    """log(x)"""
+    """Return log(x)."""
     return np.log(x)
 
 
 def sigmoid(x: Any) -> Any:
-    """1 / (1 + exp(-x))"""
+    """Return 1 / (1 + exp(-x))."""
     return np.where(x < 0, np.exp(-np.abs(x)), 1) / (1 + np.exp(-np.abs(x)))
 
 
 def log1p_exp(x: Any) -> Any:
-    """log(1 + exp(x))"""
+    """Return log(1 + exp(x))."""
     return np.logaddexp(0, x)
 
 
 def log1p_exp_and_sigmoid(x: Any) -> Any:
-    """Both log1p_exp(x) and sigmoid(x), for the cost of one exp."""
+    """Return log1p_exp(x) and sigmoid(x), for the cost of one exp."""
     return log1p_exp(x), sigmoid(x)
 
 
