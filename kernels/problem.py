@@ -41,6 +41,7 @@ TUPLES = {
 }
 SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
 LIGHT, HEAVY = validate.LIGHT, validate.HEAVY
+MANY = 4096  # labels, of which the first tell whether they are 0 and 1 and need conversion
 
 
 def linear_scores(X: Any, W: Any, b: Any) -> Any:
@@ -80,7 +81,8 @@ class Problem:
         `Target` of `kernels.validate` for other kinds.
     loop, numpy : callable
         ``(X, y, s, *parameters)`` to ``(Σ s ℓ, Σ s, Σ s ∂ℓ/∂θ, ...)``, compiled by `numba.njit` and
-        vectorised. The bias is zeros where the caller gave none.
+        vectorised. The bias is zeros where the caller gave none. `numpy` is also called with long
+        double arrays, where numbers leave float64.
     residual : callable
         Compiled, of one sample: ``(z, y)`` to ``(ℓ, ∂ℓ/∂z)``; where there are several scores, of a
         tile of samples, see `engine.tile_pass`.
@@ -182,7 +184,7 @@ class Problem:
         """The body of a public function; `finish` turns loss, weight and output into its result."""
         variants, wanted, ndarray = self.variants, (want_loss, int(goal)), np.ndarray
         ready, values, labels = variants.ready, variants.values, variants.target.dtype
-        check_ready = variants.target.check_ready
+        check_ready, signs = variants.target.check_ready, variants.target is validate.SIGNS
         kernel, of_sums = variants.kernel, None
         if goal == Goal.SUMS:
             kernel, of_sums = variants.sums_kernel, F64
@@ -195,6 +197,7 @@ class Problem:
                 and X.ndim == 2
                 and type(y) is ndarray
                 and y.ndim == 1  # the driver's signature has one dimension
+                and not (signs and y.size > MANY and not y[:64].all())
                 and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)

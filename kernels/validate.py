@@ -142,6 +142,8 @@ def two_classes(this: str, y: Array) -> str:
 
 def signs(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
     """Labels as -1 / +1 in X's dtype, from -1 and +1 or from 0 and 1."""
+    if y.dtype.kind in "iub" and y.size and y.min() == 0 and y.max() <= 1:
+        return np.subtract(np.multiply(y, 2, dtype=X.dtype), 1, dtype=X.dtype)
     zero, minus = y == 0, y == -1 if y.dtype.kind in "fi" else np.zeros(len(y), bool)
     wrong = (y != 1) & ~zero & ~minus
     if wrong.any():

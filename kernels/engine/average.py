@@ -1,4 +1,4 @@
-"""The average and the penalty, one line that all losses and gradients share.
+"""Why is a gradient divided by the batch size? Because of the one line in this file.
 
 Every loss and gradient is a sum over samples. It is divided once, by the total weight of the
 samples (their number if all weights are 1), so that its size, and hence a good learning rate, does
