@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import draw
 from bench.measure.plan import BASELINE, Plan, UsageError
-from bench.measure.run import Records, run
+from bench.measure.run import Records, revision, run
 from bench.peers import PEERS
 from bench.problems import DTYPES, PROBLEMS
 from bench.report import page
@@ -34,6 +35,18 @@ def parser() -> argparse.ArgumentParser:
         help="every cell, an hour or more",
     )
     root.set_defaults(preset="default", command=measure)
+    root.add_argument(
+        "--random",
+        type=int,
+        metavar="N",
+        help="instead of the table N shapes in all, drawn at random, the problems in rotation",
+    )
+    root.add_argument(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="seed of the random shapes (default: the first digits of the commit)",
+    )
     root.add_argument(
         "--problems",
         nargs="+",
@@ -90,11 +103,28 @@ def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[s
 
 
 def plan(arguments: argparse.Namespace) -> Plan:
+    at_random = arguments.random is not None
+    if at_random and arguments.random < 1:
+        raise UsageError(
+            f"--random {arguments.random}: it is the number of shapes to draw; choose 1 or more"
+        )
+    if at_random and arguments.variants:
+        raise UsageError(
+            "--variants with --random: of our variants only tiled is timed on random shapes; "
+            "leave --variants out"
+        )
+    if arguments.seed is not None and not at_random:
+        raise UsageError(
+            f"--seed {arguments.seed}: it is the seed of random shapes, and there are none; "
+            "add --random N or leave --seed out"
+        )
     rows = list(
         dict.fromkeys(
             [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
         )
     )
+    if at_random:
+        rows = list(draw.NAMES)
     variants = list(dict.fromkeys(variant for problem in PROBLEMS for variant in problem.variants))
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
@@ -112,12 +142,16 @@ def plan(arguments: argparse.Namespace) -> Plan:
         preset=arguments.preset,
         problems=accepted("--problems", arguments.problems, rows),
         dtypes=accepted("--dtypes", arguments.dtypes, DTYPES),
-        variants=accepted("--variants", arguments.variants or variants, variants),
+        variants=("tiled",)
+        if at_random
+        else accepted("--variants", arguments.variants or variants, variants),
         peers=peers
         if arguments.peers is not None
         else tuple(name for name in PEERS if PEERS[name].installed()),
         threads=arguments.threads,
         seed=random.randrange(10**6),
+        shapes=arguments.random or 0,
+        draw_seed=int(revision()[:8], 16) if arguments.seed is None else arguments.seed,
     )
 
 

@@ -23,6 +23,7 @@ from pytest_benchmark.utils import get_commit_info
 from bench.measure.plan import BASELINE, CONTROL, Plan, UsageError
 from bench.measure.run import Records
 from bench.peers import PEERS
+from bench.problems import flop
 from bench.report.intervals import Interval, interval, ratio, spread, verdict
 
 SUBJECT = "tiled"  # the variant that the summary is about
@@ -211,12 +212,7 @@ class Cell:
 
     @property
     def flop(self) -> float:
-        """Multiplications and additions of the matrix products, without exp and log."""
-        N, D, *widths = self.shape
-        if self.problem == "two_layer":
-            H, K = widths
-            return N * (4 * D * H + 6 * H * K)
-        return 4 * N * D * (widths[0] if widths else 1)
+        return flop(self.shape)
 
     @property
     def bytes(self) -> float:
