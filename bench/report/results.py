@@ -83,6 +83,7 @@ def document(records: Records) -> dict[str, Any]:
         "version": pytest_benchmark.__version__,
         "report": {
             **{key: records.lines[0][key] for key in ("command", "environment", "started")},
+            "revision": records.lines[0].get("revision"),
             "plan": json.loads(records.lines[0]["plan"]),
             "passes": max((line["pass"] for line in records.of("passed")), default=0),
             "finished": records.finished,
@@ -245,6 +246,11 @@ class Results:
         for cell in cells.values():
             cell.typical = self.typical
         self.ceilings = {key: interval(values) for key, values in self.report["ceilings"].items()}
+
+    @property
+    def random(self) -> bool:
+        """Whether the table is of random shapes."""
+        return bool(self.report["plan"].get("shapes"))
 
     @property
     def problems(self) -> list[str]:
