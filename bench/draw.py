@@ -1,11 +1,12 @@
 """Random shapes: the table that `python -m bench --random N` measures in place of the named one.
 
-Each size is log-uniform: every integer k of its range has the probability log((k + 1) / k), up to a
-common factor. Sizes whose X or whose work in a call exceeds the limits are drawn again, all
-together; the dtype and the order of X are kept. The generator is Python's, whose `random()` gives
-the same numbers in every version.
+Problems, dtypes and memory orders of X take turns; the sizes are drawn. Each is log-uniform: every
+integer k of its range has the probability log((k + 1) / k), up to a common factor. Sizes whose X or
+whose work in a call exceeds the limits are drawn again, all together. The generator is Python's,
+whose `random()` gives the same numbers in every version.
 """
 
+from itertools import cycle, islice, product
 from math import floor
 from random import Random
 from types import ModuleType
@@ -23,7 +24,7 @@ SIZES = {
 NAMES = tuple(module.__name__.rpartition(".")[2] for module in SIZES)
 LARGEST_X = 160e6  # bytes
 MOST_WORK = 20e9  # FLOP in a call for loss and gradient: `flop` has the formula
-FORTRAN = 0.25  # the share of shapes with X in Fortran order
+ORDERS = ("C", "F", "C", "C")  # a quarter in Fortran order
 
 
 def random(N: int, D: int, *layers: int) -> tuple[Array, Array]:
@@ -34,16 +35,14 @@ def random(N: int, D: int, *layers: int) -> tuple[Array, Array]:
 def draw(
     count: int, seed: int, names: tuple[str, ...], dtypes: tuple[str, ...]
 ) -> list[tuple[Problem, str]]:
-    """So many different cells, of the named problems in rotation; of all if there are no names."""
+    """So many different cells of the named problems, or of all if there are no names."""
     rng = Random(seed)
     modules = [m for m, name in zip(SIZES, NAMES, strict=True) if not names or name in names]
-    cells: dict[tuple[Problem, str], None] = {}  # in order, each once: 1×1 may come twice
-    while len(cells) < count:
-        module = modules[len(cells) % len(modules)]
-        dtype = dtypes[floor(rng.random() * len(dtypes))]
-        order = "F" if rng.random() < FORTRAN else "C"
-        problem = Problem(module, random, sizes(module, dtype, rng), order=order)
-        cells[problem, dtype] = None
+    cells: dict[tuple[Problem, str], None] = {}  # a set in order
+    turns = cycle(product(ORDERS, dtypes, modules))  # the problem changes first, the order last
+    for number, (order, dtype, module) in enumerate(islice(turns, count)):
+        while len(cells) == number:  # what was drawn before, such as 1×1, is drawn again
+            cells[Problem(module, random, sizes(module, dtype, rng), order=order), dtype] = None
     return list(cells)
 
 

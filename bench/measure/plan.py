@@ -80,11 +80,15 @@ class Plan:
 
     @property
     def effort(self) -> Effort:
-        """Of random shapes all get every pass, and the time grows with their number."""
+        """The limits of the preset; random shapes all get every pass, and more of them take longer.
+
+        Half a budget is for compiling and for starting the processes, the same again for each 50
+        shapes.
+        """
         effort = EFFORTS[self.preset]
         if not self.shapes:
             return effort
-        budget = effort.budget / 60 * self.shapes
+        budget = effort.budget * (0.5 + self.shapes / 100)
         return replace(effort, allowance=math.inf, checked=0, budget=budget)
 
     def to_json(self) -> str:
