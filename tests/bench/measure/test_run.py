@@ -10,6 +10,8 @@ import sys
 import time
 from collections import Counter
 
+import pytest
+
 from bench.measure import run
 from bench.measure.plan import BASELINE, CONTROL, VISITS
 from bench.report.results import load
@@ -79,6 +81,7 @@ def test_an_interrupted_run_leaves_a_report_and_can_be_continued(tmp_path):
     assert "tiled is " in again.stdout
 
 
+@pytest.mark.slow
 def test_random_shapes_are_measured_and_reported(tmp_path):
     """Two small shapes of each problem: those of other seeds may take much longer."""
     options = ["--random", "8", "--seed", "7", "--quick", "--peers", "scikit-learn"]
