@@ -102,30 +102,34 @@ def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[s
     return tuple(name for name in known if name in names)
 
 
-def plan(arguments: argparse.Namespace) -> Plan:
-    at_random = arguments.random is not None
-    if at_random and arguments.random < 1:
+def is_random(arguments: argparse.Namespace) -> bool:
+    """Whether random shapes are to be measured; raise UsageError if the options contradict that."""
+    if arguments.random is None:
+        if arguments.seed is not None:
+            raise UsageError(
+                f"--seed {arguments.seed}: it is the seed of random shapes, and there are none; "
+                "add --random N or leave --seed out"
+            )
+        return False
+    if arguments.random < 1:
         raise UsageError(
             f"--random {arguments.random}: it is the number of shapes to draw; choose 1 or more"
         )
-    if at_random and arguments.variants:
+    if arguments.variants:
         raise UsageError(
             "--variants with --random: of our variants only tiled is timed on random shapes; "
             "leave --variants out"
         )
-    if arguments.seed is not None and not at_random:
-        raise UsageError(
-            f"--seed {arguments.seed}: it is the seed of random shapes, and there are none; "
-            "add --random N or leave --seed out"
-        )
-    rows = list(
-        dict.fromkeys(
-            [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
-        )
-    )
-    if at_random:
-        rows = list(draw.NAMES)
+    return True
+
+
+def plan(arguments: argparse.Namespace) -> Plan:
+    at_random = is_random(arguments)
+    names = [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
+    rows = list(draw.NAMES if at_random else dict.fromkeys(names))
     variants = list(dict.fromkeys(variant for problem in PROBLEMS for variant in problem.variants))
+    if at_random:
+        variants = ["tiled"]
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
         if not PEERS[name].installed():
@@ -142,9 +146,7 @@ def plan(arguments: argparse.Namespace) -> Plan:
         preset=arguments.preset,
         problems=accepted("--problems", arguments.problems, rows),
         dtypes=accepted("--dtypes", arguments.dtypes, DTYPES),
-        variants=("tiled",)
-        if at_random
-        else accepted("--variants", arguments.variants or variants, variants),
+        variants=accepted("--variants", arguments.variants or variants, variants),
         peers=peers
         if arguments.peers is not None
         else tuple(name for name in PEERS if PEERS[name].installed()),

@@ -80,10 +80,10 @@ class Plan:
 
     @property
     def effort(self) -> Effort:
-        """The limits of the preset; random shapes all get every pass, and more of them take longer.
+        """The limits of the preset; every random shape gets all passes, in a budget of its own.
 
-        Half a budget is for compiling and for starting the processes, the same again for each 50
-        shapes.
+        Half of the preset's budget is for compiling and for starting processes, as much again for
+        each 50 shapes.
         """
         effort = EFFORTS[self.preset]
         if not self.shapes:
@@ -104,6 +104,7 @@ class Plan:
 
     @property
     def drawn(self) -> list[tuple[Problem, str]]:
+        """The random shapes, each in its dtype."""
         return draw(self.shapes, self.draw_seed, self.problems, self.dtypes)
 
     @property
