@@ -1,9 +1,9 @@
 """Random shapes: the table that `python -m bench --random N` measures in place of the named one.
 
 Problems, dtypes and memory orders of X take turns; the sizes are drawn. Each is log-uniform: every
-integer k of its range has the probability log((k + 1) / k), up to a common factor. Sizes whose X or
-whose work in a call exceeds the limits are drawn again, all together. The generator is Python's,
-whose `random()` gives the same numbers in every version.
+integer k of its range has the probability log((k + 1) / k), up to a common factor. Sizes whose X,
+whose scores or whose work in a call exceed the limits are drawn again, all together. The generator
+is Python's, whose `random()` gives the same numbers in every version.
 """
 
 from itertools import cycle, islice, product
@@ -23,6 +23,7 @@ SIZES = {
 }
 NAMES = tuple(module.__name__.rpartition(".")[2] for module in SIZES)
 LARGEST_X = 160e6  # bytes
+MOST_SCORES = 10**8  # N·K, and N·H: NumPy and the peers hold several such arrays, of up to 800 MB
 MOST_WORK = 20e9  # FLOP in a call for loss and gradient: `flop` has the formula
 ORDERS = ("C", "F", "C", "C")  # a quarter in Fortran order
 
@@ -51,8 +52,12 @@ def sizes(module: ModuleType, dtype: str, rng: Random) -> tuple[int, ...]:
     bytes_per_number = 8 if dtype == "float64" else 4
     while True:
         shape = tuple(log_uniform(*ends, rng) for ends in SIZES[module])
-        N, D = shape[:2]
-        if N * D * bytes_per_number <= LARGEST_X and flop(shape) <= MOST_WORK:
+        N, D, *widths = shape
+        if (
+            N * D * bytes_per_number <= LARGEST_X
+            and N * max(widths, default=1) <= MOST_SCORES
+            and flop(shape) <= MOST_WORK
+        ):
             return shape
 
 

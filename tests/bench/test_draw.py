@@ -32,6 +32,7 @@ def test_every_shape_keeps_the_limits(seed):
         if problem.name == "two_layer":
             assert 4 <= layers[0] <= 1024
         assert N * D * np.dtype(dtype).itemsize <= 160e6
+        assert N * max(layers, default=1) <= 10**8
         assert problems.flop(problem.shape) <= 20e9
 
 
@@ -53,6 +54,7 @@ def test_problems_dtypes_and_orders_take_turns(seed):
 def test_sizes_are_log_uniform_where_no_limit_binds(monkeypatch, seed):
     """The distribution function of each size; chance exceeds Massart's bound once in 10⁹ tests."""
     monkeypatch.setattr(draw, "LARGEST_X", math.inf)
+    monkeypatch.setattr(draw, "MOST_SCORES", math.inf)
     monkeypatch.setattr(draw, "MOST_WORK", math.inf)
     shapes = [problem.shape for problem, _ in drawn(seed, names=("two_layer",))]
     for sizes, (low, high) in zip(
