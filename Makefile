@@ -2,7 +2,8 @@
 #
 # make bench        run the benchmark, write the report .bench/index.html
 # make bench-peers  the same with PyTorch, JAX and oneDAL too, report in .bench/peers/index.html
-# make readme       make bench, then update the tables and the figure of README.md and docs/
+# make random       the same on 100 shapes drawn at random, report in .bench/random/index.html
+# make readme       make bench and random, then update the tables and figures of README.md and docs/
 # make test         run the tests that are not marked slow
 # make test-slow    run those that are
 # make test-matrix  run the tests with several versions of Python, NumPy and Numba
@@ -15,7 +16,7 @@
 PYTHON ?= python3
 python = .venv/bin/python
 
-.PHONY: bench bench-peers readme examples test test-slow test-matrix coverage mutants check clean
+.PHONY: bench bench-peers random readme examples test test-slow test-matrix coverage mutants check clean
 
 bench: .venv/bench.installed
 	$(python) -m bench
@@ -23,8 +24,12 @@ bench: .venv/bench.installed
 bench-peers: .venv/peers.installed
 	$(python) -m bench --out .bench/peers
 
-readme: bench
+random: .venv/bench.installed
+	$(python) -m bench --random 100 --out .bench/random
+
+readme: bench random
 	$(python) -m bench.report.readme .bench
+	$(python) -m bench.report.readme .bench/random
 
 PICTURES ?= .examples
 examples: .venv/examples.installed

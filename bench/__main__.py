@@ -8,8 +8,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from bench import draw
 from bench.measure.plan import BASELINE, Plan, UsageError
-from bench.measure.run import Records, run
+from bench.measure.run import Records, revision, run
 from bench.peers import PEERS
 from bench.problems import DTYPES, PROBLEMS
 from bench.report import page
@@ -34,6 +35,18 @@ def parser() -> argparse.ArgumentParser:
         help="every cell, an hour or more",
     )
     root.set_defaults(preset="default", command=measure)
+    root.add_argument(
+        "--random",
+        type=int,
+        metavar="N",
+        help="instead of the table N shapes in all, drawn at random, the problems in rotation",
+    )
+    root.add_argument(
+        "--seed",
+        type=int,
+        metavar="S",
+        help="seed of the random shapes (default: the first digits of the commit)",
+    )
     root.add_argument(
         "--problems",
         nargs="+",
@@ -89,13 +102,34 @@ def accepted(option: str, names: Sequence[str], known: Sequence[str]) -> tuple[s
     return tuple(name for name in known if name in names)
 
 
-def plan(arguments: argparse.Namespace) -> Plan:
-    rows = list(
-        dict.fromkeys(
-            [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
+def is_random(arguments: argparse.Namespace) -> bool:
+    """Whether random shapes are to be measured; raise UsageError if the options contradict that."""
+    if arguments.random is None:
+        if arguments.seed is not None:
+            raise UsageError(
+                f"--seed {arguments.seed}: it is the seed of random shapes, and there are none; "
+                "add --random N or leave --seed out"
+            )
+        return False
+    if arguments.random < 1:
+        raise UsageError(
+            f"--random {arguments.random}: it is the number of shapes to draw; choose 1 or more"
         )
-    )
+    if arguments.variants:
+        raise UsageError(
+            "--variants with --random: of our variants only tiled is timed on random shapes; "
+            "leave --variants out"
+        )
+    return True
+
+
+def plan(arguments: argparse.Namespace) -> Plan:
+    at_random = is_random(arguments)
+    names = [problem.name for problem in PROBLEMS] + [str(problem) for problem in PROBLEMS]
+    rows = list(draw.NAMES if at_random else dict.fromkeys(names))
     variants = list(dict.fromkeys(variant for problem in PROBLEMS for variant in problem.variants))
+    if at_random:
+        variants = ["tiled"]
     peers = accepted("--peers", arguments.peers or (), list(PEERS))
     for name in peers:
         if not PEERS[name].installed():
@@ -118,6 +152,8 @@ def plan(arguments: argparse.Namespace) -> Plan:
         else tuple(name for name in PEERS if PEERS[name].installed()),
         threads=arguments.threads,
         seed=random.randrange(10**6),
+        shapes=arguments.random or 0,
+        draw_seed=int(revision()[:8], 16) if arguments.seed is None else arguments.seed,
     )
 
 

@@ -1,6 +1,6 @@
 """What is measured: the table of problems, data sets and sizes, and the sweep over batch sizes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -59,6 +59,19 @@ class Problem:
         for rows, columns in zip([D, *layers], layers, strict=False):
             parameters += [rng.normal(size=(rows, columns)) / rows, rng.normal(size=columns)]
         return X, y, *(p.astype(dtype) for p in parameters)
+
+
+def flop(shape: Sequence[int]) -> int:
+    """Multiplications and additions of the matrix products in a call, without exp and log.
+
+    One layer: 4·N·D·K, for the scores X W and the gradient Xᵀ r; K is 1 without classes. Two
+    layers: N·(4·D·H + 6·H·K), since r W2ᵀ is a third product of the second layer.
+    """
+    N, D, *widths = shape
+    if len(widths) == 2:
+        H, K = widths
+        return N * (4 * D * H + 6 * H * K)
+    return 4 * N * D * (widths[0] if widths else 1)
 
 
 def spiral(N: int, D: int, K: int) -> tuple[Array, Array]:

@@ -9,11 +9,13 @@ sweep       cells of one problem that differ in N alone
 """
 
 import json
+import math
 import random
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
+from bench.draw import draw
 from bench.problems import PRESETS, PROBLEMS, SWEEP, Problem
 
 OURS = "kernels"  # the family of our variants, the control and the baseline
@@ -29,7 +31,7 @@ class Effort:
     passes: int  # maximum number of passes
     seconds: float  # per contestant, cell and pass
     allowance: float  # seconds per contestant and cell in all; slower ones get fewer passes
-    budget: float  # seconds for all passes after the first; no pass starts that would exceed it
+    budget: float  # seconds for the run; after the `fewest` passes none starts that would exceed it
     longest: int  # largest N of the sweep
     checked: int  # multiplications per cell of the long-double reference
     fewest: int = 8  # minimum number of passes, whatever the budget: enough for an interval
@@ -37,10 +39,10 @@ class Effort:
 
 EFFORTS = {
     "quick": Effort(
-        passes=3, seconds=0.01, allowance=1.0, budget=30, longest=10**4, checked=10**6, fewest=2
+        passes=3, seconds=0.01, allowance=1.0, budget=60, longest=10**4, checked=10**6, fewest=2
     ),
     "default": Effort(
-        passes=12, seconds=0.02, allowance=4.0, budget=185, longest=1_000_000, checked=2_000_000
+        passes=12, seconds=0.02, allowance=4.0, budget=600, longest=1_000_000, checked=2_000_000
     ),
     "full": Effort(
         passes=24, seconds=0.1, allowance=60.0, budget=3600, longest=1_000_000, checked=50_000_000
@@ -72,11 +74,22 @@ class Plan:
     variants: tuple[str, ...]
     peers: tuple[str, ...]
     threads: int
-    seed: int
+    seed: int  # of the orders
+    shapes: int = 0  # number of random shapes, measured in place of the table; 0: the table
+    draw_seed: int = 0  # of the random shapes
 
     @property
     def effort(self) -> Effort:
-        return EFFORTS[self.preset]
+        """The limits of the preset; every random shape gets all passes, in a budget of its own.
+
+        Half of the preset's budget is for compiling and for starting processes, as much again for
+        each 50 shapes.
+        """
+        effort = EFFORTS[self.preset]
+        if not self.shapes:
+            return effort
+        budget = effort.budget * (0.5 + self.shapes / 100)
+        return replace(effort, allowance=math.inf, checked=0, budget=budget)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -90,7 +103,14 @@ class Plan:
         return cls(**found)
 
     @property
+    def drawn(self) -> list[tuple[Problem, str]]:
+        """The random shapes, each in its dtype."""
+        return draw(self.shapes, self.draw_seed, self.problems, self.dtypes)
+
+    @property
     def table(self) -> list[Problem]:
+        if self.shapes:
+            return [problem for problem, _ in self.drawn]
         presets = PRESETS[: PRESETS.index(self.preset) + 1]
         rows = [
             problem
@@ -105,7 +125,9 @@ class Plan:
 
     @property
     def sweep(self) -> list[Problem]:
-        """The rows of the sweep whose problems are in the table."""
+        """The rows of the sweep whose problems are in the table; random shapes have none."""
+        if self.shapes:
+            return []
         names = {problem.name for problem in self.table}
         return [
             problem
@@ -126,6 +148,8 @@ class Plan:
 
     def cells(self, family: str = OURS) -> list[tuple[Problem, str]]:
         """Cells in the order of the table, then the sweep: in one dtype only, except in `full`."""
+        if self.shapes:
+            return self.drawn
         swept = self.dtypes if self.preset == "full" else self.dtypes[:1]
         cells = [(problem, dtype) for problem in self.table for dtype in self.dtypes]
         if family == OURS:

@@ -18,9 +18,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from bench.measure.plan import Plan, UsageError
+from bench.measure.progress import progress
 from kernels.engine.cache import source_stamp
 
 ROOT = Path(__file__).parents[2]
@@ -56,7 +55,8 @@ class Records:
             "plan": plan.to_json(),
             "environment": environment(),
         }
-        head |= {"source": source_stamp(), "started": time.strftime("%Y-%m-%d %H:%M %Z")}
+        head |= {"source": source_stamp(), "revision": revision()}
+        head |= {"started": time.strftime("%Y-%m-%d %H:%M %Z")}
         try:
             directory.mkdir(parents=True, exist_ok=True)
             self.lines = list(self._read())
@@ -101,6 +101,16 @@ class Records:
         return [line for line in self.lines if line["kind"] == kind]
 
 
+def revision() -> str:
+    """The commit of this tree; outside Git a hash of the sources. Both are hexadecimal."""
+    if (ROOT / ".git").exists():  # an archive inside another repository has none
+        command = ["git", "rev-parse", "HEAD"]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        if done.returncode == 0:
+            return done.stdout.strip()
+    return source_stamp()
+
+
 def environment() -> dict[str, str]:
     """The environment variables that affect the times, as set by the user."""
     return {name: value for name, value in sorted(os.environ.items()) if name.startswith(REPORTED)}
@@ -119,36 +129,26 @@ def used_by_others() -> float | None:
 
 def run(records: Records) -> bool:
     """Measure what is missing; return True if the run finished, False after Ctrl-C."""
-    plan, budget_start = records.plan, time.monotonic()
+    plan, started = records.plan, time.monotonic()
     effort = plan.effort
     longest = 0.0
-    with tqdm(
-        total=sum(
-            len(plan.order(number + 1, family))
-            for number in range(effort.passes)
-            for family in plan.families
-        ),
-        unit="timing",
-        smoothing=0.05,
-        mininterval=1,
-    ) as bar:
+    with progress(effort.budget) as bar:
         try:
             for number in range(1, effort.passes + 1):
                 start = time.monotonic()
-                if number > effort.fewest and start - budget_start + longest > effort.budget:
+                if number > effort.fewest and start - started + longest > effort.budget:
                     break
                 families = plan.families
                 random.Random(f"{plan.seed} {number}").shuffle(families)
                 for family in families:
-                    bar.set_description(f"pass {number} of at most {effort.passes}, {family}")
+                    bar.set_description(
+                        f"pass {number} of {effort.fewest} to {effort.passes}, {family}"
+                    )
                     one_pass(plan, records, number, family, bar)
-                if number == 1:  # compiles and checks; the budget is for the later passes
-                    budget_start = time.monotonic()
-                else:
+                if number > 1:  # the first compiles and checks
                     longest = max(longest, time.monotonic() - start)
         except KeyboardInterrupt:
             return False
-        bar.total = bar.n
     records.add({"kind": "finished"})
     return True
 
@@ -166,8 +166,8 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
         if line["kind"] in ("skipped", "failed"):
             closed.add(line["case"])
     closed |= {case for case, seconds in spent.items() if seconds > plan.effort.allowance}
-    order, cases, visits = [case.id for case in plan.order(number, family)], [], Counter[str]()
-    for id in order:
+    cases, visits = [], Counter[str]()
+    for id in (case.id for case in plan.order(number, family)):
         visits[id] += 1
         if (
             id not in closed
@@ -175,7 +175,6 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             and (visits[id] == 1 or known.get(id, 0) < SLOW)
         ):
             cases.append(id)
-    bar.update(len(order) - len(cases))
     if not cases:
         return
     task = {
@@ -208,8 +207,6 @@ def one_pass(plan: Plan, records: Records, number: int, family: str, bar: Any) -
             for answer in worker.stdout:
                 record = json.loads(answer)
                 records.add(record)
-                if record["kind"] != "machine":
-                    bar.update()
                 if record["kind"] == "failed":
                     bar.write(f"not timed: {record['why']}")
         except BaseException:

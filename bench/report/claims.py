@@ -6,6 +6,7 @@ from itertools import combinations, pairwise
 
 from bench.measure.plan import BASELINE
 from bench.peers import PEERS
+from bench.report.distribution import Distribution, distributions
 from bench.report.intervals import Interval, coverage
 from bench.report.results import SUBJECT, Cell, Results
 
@@ -57,11 +58,23 @@ def count(n: int, what: str) -> str:
 
 def summary(results: Results) -> list[str]:
     """The sentences at the top of the report."""
-    sentences = [against_rivals(results)]
-    sentences += [against(results, other) for other in (BASELINE, *PEERS)]
+    if results.random:
+        sentences = [over_shapes(one) for one in distributions(results)]
+    else:
+        sentences = [against_rivals(results)]
+        sentences += [against(results, other) for other in (BASELINE, *PEERS)]
     sentences += [of_ceilings(results), of_noise(results)]
     sentences += [of_others(results), of_passes(results)]
     return [sentence for sentence in sentences if sentence]
+
+
+def over_shapes(found: Distribution) -> str:
+    ahead, level, lost = map(percent, found.shares.values())
+    return (
+        f"Of {count(len(found.shapes), 'random shape')} {SUBJECT} is ahead of {found.other} in "
+        f"{ahead}, level in {level}, behind in {lost}; geometric mean "
+        f"{number(found.geometric_mean)}×, 5% quantile {number(found.quantiles[0.05])}×."
+    )
 
 
 def against_rivals(results: Results) -> str:

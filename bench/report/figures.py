@@ -1,6 +1,7 @@
 """The figures of a report, drawn with matplotlib.
 
-Every contestant has its own marker and colour, and most have their own line style and hatch. The
+Every contestant has its own marker and colour, and most have their own line style and hatch; in the
+figure of random shapes every problem has its own marker and colour. The
 colours are those of Okabe and Ito, distinguishable with colour-deficient vision, and three more.
 """
 
@@ -18,7 +19,8 @@ from matplotlib.lines import Line2D
 
 from bench.measure.plan import BASELINE
 from bench.report.claims import times
-from bench.report.results import Cell, Results
+from bench.report.distribution import distributions
+from bench.report.results import SUBJECT, Cell, Results
 
 
 class Style(NamedTuple):
@@ -39,6 +41,10 @@ STYLES = {
     "PyTorch compiled": Style("#cc79a7", "P", (0, (5, 1)), "++++"),
     "JAX": Style("#56b4e9", "*", (0, (3, 1, 1, 1, 1, 1)), "oooo"),
     "oneDAL": Style("#b8a800", "h", (0, (4, 2)), "----"),
+    "softmax": Style("#0072b2", "s", "-", ""),
+    "logistic": Style("#e69f00", "^", "-", ""),
+    "linear": Style("#009e73", "D", "-", ""),
+    "two_layer": Style("#d55e00", "v", "-", ""),
 }
 OTHER = Style("#999999", "d", "-", "")  # any other variant
 SETTINGS: Any = {
@@ -329,6 +335,27 @@ def overview(results: Results) -> Figure:
     return figure
 
 
+def random_shapes(results: Results) -> Figure:
+    """The ratio of every random shape against the work in a call."""
+    found = distributions(results)
+    figure, axes = panels(len(found), 5.6, 4.2)
+    for ax, one in zip(axes, found, strict=True):
+        for ratio, _, cell in one.shapes:
+            s = style(cell.problem)
+            ax.plot(cell.flop, ratio.median, s.marker, color=s.color, markersize=5, alpha=0.8)
+        ax.axhline(1, color="black", linewidth=1)
+        ax.set(
+            xscale="log",
+            yscale="log",
+            xlabel="work in a call, FLOP",
+            title=f"{SUBJECT} against {one.other}",
+        )
+        plain(ax.yaxis)
+    axes[0].set_ylabel("times as fast")
+    legend(figure, results.problems)
+    return figure
+
+
 def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
     """Name, title and drawing function of each figure for which there are data."""
     found: dict[str, tuple[str, Picture]] = {}
@@ -337,6 +364,9 @@ def all_of(results: Results) -> dict[str, tuple[str, Picture]]:
         for cell in results.table
         if any(cell.ratio(name) for name in cell.contestants if name != BASELINE)
     }
+    if results.random:
+        title = "Every random shape: times as fast against the work in a call"
+        return {"random": (title, partial(random_shapes, results))} if compared else {}
     if compared:
         found["overview"] = f"Every cell: times as fast as {BASELINE}", partial(overview, results)
     for problem in results.problems:

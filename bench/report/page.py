@@ -12,6 +12,7 @@ from tabulate import tabulate
 from bench.measure.plan import BASELINE, CONTROL, UsageError
 from bench.measure.run import Records
 from bench.report import claims, figures
+from bench.report.distribution import QUANTILES, STANDINGS, distributions, standing
 from bench.report.intervals import interval
 from bench.report.results import SUBJECT, Cell, Results, document
 
@@ -33,6 +34,8 @@ def write(records: Records, directory: Path) -> str:
     """Write all files of the report; return the text to print."""
     found = document(records)
     results = Results(found)
+    if results.random:
+        found["report"]["random"] = {one.other: one.as_dict() for one in distributions(results)}
     try:
         (directory / "benchmark.json").write_text(json.dumps(found, indent=1) + "\n")
         write_csv(results, directory / "results.csv")
@@ -43,7 +46,8 @@ def write(records: Records, directory: Path) -> str:
             "name a directory that you may write to"
         ) from None
     summary = "\n".join(claims.summary(results))
-    return "\n\n".join([table(results), summary, f"The report: {directory / 'index.html'}"])
+    tables = over_shapes(results) if results.random else table(results)
+    return "\n\n".join([tables, summary, f"The report: {directory / 'index.html'}"])
 
 
 def header(contestants: list[str]) -> list[str]:
@@ -59,6 +63,26 @@ def table(results: Results, kind: str = "simple") -> str:
     rows = [row(cell, results.contestants) for cell in results.table]
     names = header(results.contestants)
     return tabulate(rows, names, tablefmt=kind, disable_numparse=True)
+
+
+def over_shapes(results: Results, kind: str = "simple") -> str:
+    """The distribution over random shapes, and the ten worst of them, as tables."""
+    found = distributions(results)
+    heads = ["against", "shapes", *STANDINGS, "geometric mean", *map(claims.percent, QUANTILES)]
+    rows = [
+        [one.other, len(one.shapes), *map(claims.percent, one.shares.values())]
+        + [f"{claims.number(r)}×" for r in (one.geometric_mean, *one.quantiles.values())]
+        for one in found
+    ]
+    texts = [tabulate(rows, heads, tablefmt=kind, disable_numparse=True)]
+    for one in found:
+        worst = [
+            [claims.name(cell), to, claims.times(ratio), claims.ends(ratio), standing(ratio)]
+            for ratio, to, cell in one.worst
+        ]
+        heads = [f"worst against {one.other}", "against", "ratio", "interval", ""]
+        texts.append(tabulate(worst, heads, tablefmt=kind, disable_numparse=True))
+    return "\n\n".join(texts)
 
 
 def write_csv(results: Results, path: Path) -> None:
@@ -113,6 +137,7 @@ def write_page(results: Results, directory: Path) -> None:
         lstrip_blocks=True,
     )
     templates.globals.update(claims=claims, shade=shade, interval=interval)
+    templates.globals.update(over_shapes=over_shapes)
     names: dict[str, Any] = {"BASELINE": BASELINE, "CONTROL": CONTROL, "SUBJECT": SUBJECT}
     page = templates.get_template("report.html").render(
         results=results, report=results.report, pictures=pictures, **names

@@ -1,20 +1,27 @@
-"""`python -m bench.report.readme DIR` copies a report's tables and figure to README.md and docs."""
+"""`python -m bench.report.readme DIR` copies a report's tables and figure to README.md and docs.
+
+A report of the table gives the README's table, one of random shapes the sentences above it.
+"""
 
 import re
 import shutil
-import statistics
 import sys
 from pathlib import Path
 
-from bench.measure.plan import BASELINE, UsageError
+from bench.measure.plan import BASELINE, EFFORTS, UsageError
 from bench.report import claims
-from bench.report.page import header, row, table
+from bench.report.distribution import distributions
+from bench.report.page import header, over_shapes, row, table
 from bench.report.results import SUBJECT, Cell, Results, load
 
 ROOT = Path(__file__).parents[2]
 FIGURE, ALL_CELLS = Path("docs/figure.svg"), Path("docs/results.md")
 MARKS = "<!-- table: begin (make readme) -->", "<!-- table: end -->"
 PICTURE = f"![Every cell: times as fast as {BASELINE}, with intervals]"
+RANDOM_FIGURE, RANDOM_SHAPES = Path("docs/random.svg"), Path("docs/random.md")
+RANDOM_MARKS = "<!-- random: begin -->", "<!-- random: end -->"
+RANDOM_PICTURE = "![Every random shape: times as fast against the work in a call]"
+FEWEST = EFFORTS["default"].fewest  # passes: with fewer an interval means little
 
 
 def extremes_and_middles(results: Results) -> list[Cell]:
@@ -49,29 +56,30 @@ def origin(results: Results) -> str:
     )
 
 
-def against_peers(results: Results, peers: list[str]) -> str:
-    """One sentence with the median and the worst ratio to each peer; empty without peers."""
-    parts = []
-    for peer in peers:
-        ratios = [found.median for cell in results.table if (found := cell.ratio(SUBJECT, peer))]
-        if ratios:
-            middle, worst = statistics.median(ratios), min(ratios)
-            numbers = f"{claims.number(middle, 2)}× ({claims.number(worst, 2)}×)"
-            parts.append(f"{numbers} as fast as {peer}")
-    sentence = f"In the middle cell (in the worst) {SUBJECT} is {', '.join(parts)}."
-    return sentence if parts else ""
+def headline(results: Results) -> str:
+    """The README's sentences about random shapes."""
+    sentences = [f"- {claims.over_shapes(one)}" for one in distributions(results)]
+    return "\n".join([*sentences, "", f"[All random shapes]({RANDOM_SHAPES})."])
+
+
+def random_shapes(results: Results) -> str:
+    """The page docs/random.md."""
+    plan = results.report["plan"]
+    title = "# Random shapes\n\nWritten by `make readme`; [how to read it](benchmark.md).\n"
+    sentences = [f"- {sentence}" for sentence in claims.summary(results)]
+    seed = f"Seed {plan['draw_seed']}, measured source {results.report['revision']}."
+    tables = [over_shapes(results, "github"), "", table(results, "github")]
+    picture = f"{RANDOM_PICTURE}({RANDOM_FIGURE.name})"
+    return "\n".join([title, *sentences, "", picture, "", *tables, "", origin(results), seed])
 
 
 def short(results: Results) -> str:
-    """The README's section: two sentences, a short table, the note, the figure."""
+    """The README's section: a short table, the note, the figure."""
     contestants = [name for name in results.contestants if name not in ("python", "numpy")]
     rows = [row(cell, contestants) for cell in extremes_and_middles(results)]
     cells = [header(contestants), ["---"] * len(rows[0]), *rows]  # unpadded: the README is short
-    peers = [name for name in results.report["peers"] if name in contestants]
-    sentences = [claims.against(results, BASELINE), against_peers(results, peers)]
-    about = "The best cell, the worst, and the middle one of each problem:"
-    lines = [*(f"- {sentence}" for sentence in filter(None, sentences)), "", about, ""]
-    lines += [*(f"| {' | '.join(texts)} |" for texts in cells), ""]
+    about = "Of the named cells the best, the worst, and the middle one of each problem:"
+    lines = [about, "", *(f"| {' | '.join(texts)} |" for texts in cells), ""]
     return "\n".join([*lines, origin(results), "", f"{PICTURE}({FIGURE})"])
 
 
@@ -85,20 +93,33 @@ def all_cells(results: Results) -> str:
 
 
 def refresh(directory: Path, root: Path) -> None:
-    """Replace the README's section between the markers, docs/results.md and the figure."""
-    readme, (begin, end) = root / "README.md", MARKS
-    text, results = readme.read_text(), Results(load(directory))
+    """Replace the README's section between the markers, the page of docs/ and the figure."""
+    readme, results = root / "README.md", Results(load(directory))
+    passes = results.report["passes"]
+    if passes < FEWEST:
+        raise UsageError(
+            f"{directory} has {passes} passes: publish a report of {FEWEST} or more, "
+            "made without --quick"
+        )
+    if results.random:
+        (begin, end), new = RANDOM_MARKS, headline(results)
+        page, content, figure = RANDOM_SHAPES, random_shapes(results), RANDOM_FIGURE
+    else:
+        (begin, end), new = MARKS, short(results)
+        page, content, figure = ALL_CELLS, all_cells(results), FIGURE
+    text = readme.read_text()
     if begin not in text or end not in text:
         raise UsageError(
-            f"{readme} has no lines {begin!r} and {end!r}: add them where the table is to stand"
+            f"{readme} has no lines {begin!r} and {end!r}: add them where the report is to stand"
         )
-    new = f"{begin}\n{short(results)}\n{end}"
+    new = f"{begin}\n{new}\n{end}"
     readme.write_text(
         re.sub(f"{re.escape(begin)}.*{re.escape(end)}", lambda _: new, text, flags=re.DOTALL)
     )
-    (root / ALL_CELLS).parent.mkdir(exist_ok=True)
-    (root / ALL_CELLS).write_text(all_cells(results) + "\n")
-    shutil.copyfile(directory / "figures" / "overview.svg", root / FIGURE)
+    (root / page).parent.mkdir(exist_ok=True)
+    (root / page).write_text(content + "\n")
+    source = "random.svg" if results.random else "overview.svg"
+    shutil.copyfile(directory / "figures" / source, root / figure)
 
 
 if __name__ == "__main__":

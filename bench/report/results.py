@@ -23,6 +23,7 @@ from pytest_benchmark.utils import get_commit_info
 from bench.measure.plan import BASELINE, CONTROL, Plan, UsageError
 from bench.measure.run import Records
 from bench.peers import PEERS
+from bench.problems import flop
 from bench.report.intervals import Interval, interval, ratio, spread, verdict
 
 SUBJECT = "tiled"  # the variant that the summary is about
@@ -82,6 +83,7 @@ def document(records: Records) -> dict[str, Any]:
         "version": pytest_benchmark.__version__,
         "report": {
             **{key: records.lines[0][key] for key in ("command", "environment", "started")},
+            "revision": records.lines[0].get("revision"),
             "plan": json.loads(records.lines[0]["plan"]),
             "passes": max((line["pass"] for line in records.of("passed")), default=0),
             "finished": records.finished,
@@ -211,12 +213,7 @@ class Cell:
 
     @property
     def flop(self) -> float:
-        """Multiplications and additions of the matrix products, without exp and log."""
-        N, D, *widths = self.shape
-        if self.problem == "two_layer":
-            H, K = widths
-            return N * (4 * D * H + 6 * H * K)
-        return 4 * N * D * (widths[0] if widths else 1)
+        return flop(self.shape)
 
     @property
     def bytes(self) -> float:
@@ -249,6 +246,11 @@ class Results:
         for cell in cells.values():
             cell.typical = self.typical
         self.ceilings = {key: interval(values) for key, values in self.report["ceilings"].items()}
+
+    @property
+    def random(self) -> bool:
+        """Whether the table is of random shapes."""
+        return bool(self.report["plan"].get("shapes"))
 
     @property
     def problems(self) -> list[str]:

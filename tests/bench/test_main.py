@@ -31,6 +31,14 @@ from bench.peers import PEERS
             ["--peers", "oneDAL"],
             "--peers oneDAL: it is not installed; install it (pip install scikit-learn-intelex)",
         ),
+        (["--random", "0"], "--random 0: it is the number of shapes to draw; choose 1 or more"),
+        (["--random", "-3"], "--random -3: it is the number of shapes to draw"),
+        (["--seed", "5"], "--seed 5: it is the seed of random shapes, and there are none; add "),
+        (["--random", "9", "--variants", "loop"], "--variants with --random: of our variants only"),
+        (
+            ["--random", "9", "--problems", "softmax-digits-1797x64x10"],
+            "--problems softmax-digits-1797x64x10: there is no such thing; choose from softmax, ",
+        ),
         (["--threads", "0"], "--threads 0: this process may use "),
         (["--threads", "4096"], "--threads 4096: this process may use "),
         (["compare", "nowhere", "nowhere"], "nowhere holds no report that can be read"),
@@ -45,6 +53,16 @@ def test_mistakes_are_answered_in_a_sentence(monkeypatch, capsys, arguments, sen
     monkeypatch.setattr(sys, "argv", ["bench", *arguments])
     assert command_line.main() == 2
     assert capsys.readouterr().err.startswith(f"python -m bench: {sentence}")
+
+
+def test_the_seed_of_random_shapes_follows_from_the_commit(monkeypatch):
+    parser = command_line.parser()
+    monkeypatch.setattr(command_line, "revision", lambda: "00000abc" + 32 * "f")
+    plan = command_line.plan(parser.parse_args(["--random", "9", "--dtypes", "float32"]))
+    assert (plan.shapes, plan.draw_seed, plan.variants) == (9, 0xABC, ("tiled",))
+    assert {dtype for _, dtype in plan.cells()} == {"float32"}
+    given = command_line.plan(parser.parse_args(["--random", "9", "--seed", "0", "--quick"]))
+    assert (given.draw_seed, given.preset) == (0, "quick")
 
 
 @pytest.mark.parametrize("inside", [False, True])

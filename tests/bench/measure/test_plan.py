@@ -1,9 +1,10 @@
 """What a run measures, and in which order."""
 
 import itertools
+import math
 from collections import Counter
 
-from bench import problems
+from bench import draw, problems
 from bench.measure.plan import BASELINE, CONTROL, VISITS, Plan
 from tests.helpers import reports
 
@@ -27,6 +28,17 @@ def test_each_pass_is_shuffled_in_its_own_way_and_can_be_repeated():
         for case in whole
         if case.problem in plan.table
     )
+
+
+def test_random_shapes_stand_in_place_of_the_table():
+    plan = reports.plan(shapes=10, draw_seed=5, variants=("tiled",), dtypes=problems.DTYPES)
+    assert plan.cells() == draw.draw(10, 5, (), problems.DTYPES) == plan.cells("scikit-learn")
+    assert plan.sweep == []
+    order = plan.order(2, "kernels")
+    assert {case.contestant for case in order} == {BASELINE, "tiled", CONTROL}
+    assert len(order) == 10 * 3 * VISITS
+    assert plan.effort.allowance == math.inf  # no shape is timed in fewer passes
+    assert Plan.from_json(plan.to_json()) == plan
 
 
 def test_variants_and_problems_can_be_chosen():
