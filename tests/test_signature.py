@@ -23,8 +23,8 @@ from tests.helpers.cases import (
 
 DATA = "reg=0.0, sample_weight=None, variant='tiled', threads=None"
 SETTINGS = (
-    "start=None, fit_bias=True, learning_rate, learning_rate_decay=1.0, reg=0.0, "
-    "sample_weight=None, batch_size=None, rng=0, max_iter=10000, tol=1e-05, rtol=0.0, "
+    "start=None, fit_bias=True, learning_rate{rate}, learning_rate_decay=1.0, reg=0.0, "
+    "sample_weight=None, batch_size=None, rng=0, max_iter=10000, gtol=None, tol=None, rtol=None, "
     "callback=None, progress=False, variant='tiled', threads=None"
 )
 PUBLIC = {
@@ -49,10 +49,11 @@ RAW = {
 RAW_FUNCTIONS = [(name, variant) for name in RAW for variant in ("loop", "tiled")]
 RAW_FUNCTIONS.append(("loss_and_gradient", "numpy"))
 PARAMETERS = {
-    "softmax": {"given": "W, b=None", "names": "W, b", "start": "W=None, b=None"},
-    "logistic": {"given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
-    "linear": {"given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "softmax": {"rate": "=None", "given": "W, b=None", "names": "W, b", "start": "W=None, b=None"},
+    "logistic": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "linear": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
     "two_layer": {
+        "rate": "",
         "given": "W1, b1, W2, b2",
         "names": "W1, b1, W2, b2",
         "start": "hidden=100, std=0.01, W1=None, b1=None, W2=None, b2=None, validation=None",
@@ -108,7 +109,14 @@ def arguments_of(problem, name):
         arguments["learning_rate"] = 0.1
     if name == "descend":
         arguments |= {"learning_rate": 0.1, "learning_rate_decay": 0.9, "batch_size": 7, "rng": 3}
-        arguments |= {"max_iter": 9, "tol": 0.0, "rtol": 1e-12, "progress": False, "start": None}
+        arguments |= {
+            "max_iter": 9,
+            "gtol": None,
+            "tol": 0.0,
+            "rtol": 1e-12,
+            "progress": False,
+            "start": None,
+        }
         arguments |= {"callback": lambda *seen: False, "fit_bias": True}
         if problem == "two_layer":
             arguments |= {"hidden": 5, "std": 0.5, "validation": (X[:9], y[:9])}
@@ -255,7 +263,7 @@ DEFAULTS |= {
     "rng": 0,
     "max_iter": 10_000,
 }
-DEFAULTS |= {"tol": 1e-5, "rtol": 0.0, "callback": None, "progress": False}
+DEFAULTS |= {"gtol": None, "tol": None, "rtol": None, "callback": None, "progress": False}
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

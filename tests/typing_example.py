@@ -33,7 +33,7 @@ def show(iteration: int, loss: float, parameters: logistic.Parameters) -> bool:
 
 fit = logistic.descend(X, 2 * y - 1, learning_rate=0.1, rng=1, max_iter=3, callback=show)
 fit = logistic.descend(X, 2 * y - 1, learning_rate=0.1, start=fit, fit_bias=True, progress=False)
-text: str = fit.message + str(fit.losses[-1]) + str(fit.n_iter + fit.converged)
+text: str = fit.message + str(fit.losses[-1] + fit.gradient_norm) + str(fit.n_iter + fit.converged)
 found = two_layer.descend(X, y, hidden=3, std=0.1, validation=(X, y), learning_rate=0.1, tol=0)
 curve = found.train_accuracy, found.validation_accuracy, *found.W1
 kernels.set_threads(None)
@@ -49,7 +49,8 @@ linear.probabilities(X, w)  # expect: attr-defined
 two_layer.loss(X, y, W, b)  # expect: call-arg
 logistic.descend(X, y, learning_rate=0.1, maxiter=3)  # expect: call-arg
 logistic.descend(X, y, learning_rate=0.1, max_iter="3")  # expect: arg-type
-logistic.descend(X, y)  # expect: call-arg
+logistic.descend(X, y, gtol="small")  # expect: arg-type
+two_layer.descend(X, y)  # expect: call-arg
 softmax.average([W], W)  # expect: list-item
 weights = fit.W  # expect: attr-defined
 shifted = slope.b + 1  # expect: operator

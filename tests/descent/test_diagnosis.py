@@ -97,10 +97,7 @@ def test_classes_that_can_be_separated(problem):
     message, advice = not_converged(problem, X, y, **settings, max_iter=2000)
     assert "there is no finite optimum: pass reg=0.001 or another" in message
     assert ("reg", 0.001) in advice
-    fit = converges(problem, X, y, [("reg", 0.001)], **settings, max_iter=200_000)
-    assert (
-        problem.predict(X, *[p for p in fit[:4] if isinstance(p, (np.ndarray, float))]) > 0
-    ).mean() == 0.5
+    converges(problem, X, y, [("reg", 0.001)], **settings, max_iter=200_000)
     y[0] = 1 - y[0]  # now they overlap
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")
