@@ -318,7 +318,8 @@ class Problem:
         (X, y, s, _), parameters = batch, self.variants.scalars(arrays)
         options = settings.reg, 0.0, settings.variant, settings.threads
         wanted = True, Goal.GRADIENT
-        self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
+        with np.errstate(all="ignore"):
+            self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
 
     def scores_of_arrays(self, X: Any, arrays: Any) -> Any:
         return self.scores_of(X, *self.variants.scalars(arrays))
