@@ -129,13 +129,16 @@ def gather_rows(X, rows, start, n, copy):
 
 @device_function
 def doubtful(weights):
-    """Count negative weights as 1, and weights so small that products may underflow as DOUBT."""
-    count = 0.0
+    """Return the number of negative weights, plus DOUBT for each that is tiny but not 0.
+
+    A product with a tiny weight may underflow.
+    """
+    negative, small, zero = 0, 0, 0
     for i in range(len(weights)):
-        count += weights[i] < 0
-        if weights[i] != 0 and weights[i] < SMALLEST_WEIGHT:
-            count += DOUBT
-    return count
+        negative += weights[i] < 0
+        small += weights[i] < SMALLEST_WEIGHT
+        zero += weights[i] == 0
+    return negative + DOUBT * (small - zero - negative)
 
 
 # ---- the residual of a tile ----
