@@ -79,7 +79,7 @@ def sums_loop(X, y, s, W1, b1, W2, b2):
             db1[j] += s[n] * g[j]
         for d in range(D):
             for j in range(H):
-                dW1[d, j] += s[n] * X[n, d] * g[j]
+                dW1[d, j] += s[n] * g[j] * X[n, d]
     return loss, weight, dW1, db1, dW2, db2
 
 

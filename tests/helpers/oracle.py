@@ -30,7 +30,8 @@ def loss_and_gradient(
     parameters = tuple(None if p is None else np.asarray(p).astype(Long) for p in parameters)
     N, reg = len(X), Long(reg)
     s = np.ones(N, Long) if sample_weight is None else np.asarray(sample_weight).astype(Long)
-    # Weights are as they are if the largest is at least 2^-30, so s r may lose 2^30 · least.
+    # Weights are as they are if the largest is at least 2^-30, so s r, and s r times a feature,
+    # may lose 2^30 · least of what is left after the division by Σ s.
     weight_unit = 2.0**30 if sample_weight is not None else 1.0
     s = s / s.sum()
 
@@ -53,6 +54,7 @@ def loss_and_gradient(
         """
         sr_error = (s * r_error.T).T + weight_unit * least
         value, error = product(A.T, A_error.T, (s * r.T).T, sr_error, N + 6)
+        error = error + N * weight_unit * least
         return Bounded(value + reg * W, error + 4 * eps * reg * np.abs(W) + tiny)
 
     def averaged_loss(losses: Any, errors: Any, weights: list[Any]) -> Bounded:
