@@ -166,7 +166,7 @@ def no_numbers(name: str, value: Any, array: Array, remedy: Remedy | None) -> st
         place, item = next((p, x) for p, x in np.ndenumerate(array) if not converts(x))
         what = f"holds {describe(item)} at {place_of(place)}" if place else f"is {describe(item)}"
         advice = f"encode {name} as numbers"
-        if remedy and kind in "OUS" and isinstance(item, (str, bytes)):
+        if remedy and isinstance(item, (str, bytes)):
             advice = remedy(this, array)
         elif array.ndim == 2:
             advice += ", for example one column for each category by pandas.get_dummies"

@@ -289,11 +289,11 @@ class Problem:
             if self.network:
                 validate.finite("X", X)  # a hidden layer can hide an infinity
             arrays = self.variants.converted(X, parameters)
-            z = self.scores_of(X, *self.variants.scalars(arrays))
+            z = self.scores_of_arrays(X, arrays)
             if not validate.all_finite((z,)):
                 validate.finite("X", X)
                 wide = F64 if X.dtype == F32 else np.dtype(np.longdouble)
-                z = self.scores_of(*(part.astype(wide) for part in (X, *arrays)))
+                z = self.scores_of_arrays(X.astype(wide), tuple(p.astype(wide) for p in arrays))
                 named = {"X": X, **dict(zip(self.variants.shapes, arrays, strict=True))}
                 holds = validate.all_finite((z,))
                 if not holds or (finish is None and not validate.all_finite((z.astype(X.dtype),))):

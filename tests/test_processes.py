@@ -5,13 +5,13 @@ import functools
 import multiprocessing
 import os
 import sys
-import threading
 
 import pytest
 
 from kernels import softmax
 from tests.helpers.cases import PROBLEMS, large_batch
 from tests.helpers.comparison import bits
+from tests.helpers.concurrency import answer_of_child, three_threads_at
 from tests.helpers.interpreter import HANGS, run_python
 from tests.helpers.marks import fork, ignore_fork_warning, linux
 
@@ -33,7 +33,7 @@ def run(program, **environment):
 
     A crash, a deadlock or a traceback fails the test.
     """
-    header = "import sys\nimport numpy as np\nfrom tests.helpers.cases import random_batch\n"
+    header = "import os, sys, threading\nimport numpy as np\nfrom tests.helpers.cases import random_batch\n"
     header += "from tests.test_processes import *\n"
     libraries = os.path.join(sys.prefix, "lib")  # where pip puts TBB
     done = run_python(
@@ -236,7 +236,7 @@ def test_ten_thousand_calls_leak_nothing():
 
 
 def send_bits(connection):
-    connection.send_bytes(all_bits())
+    connection.send(all_bits())
 
 
 def ask_a_child(connection):
@@ -254,42 +254,17 @@ def ask_a_child(connection):
 def test_children_after_threads_have_run(method, depth, right):
     assert all_bits() == right
     context = multiprocessing.get_context(method)
-    receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=depth, args=(sender,))
-    child.start()
-    assert receiver.poll(HANGS), "the child hangs"
-    assert receiver.recv_bytes() == right
-    child.join(HANGS)
-    assert child.exitcode == 0
+    assert answer_of_child(context, depth) == right
 
 
 @fork
 @ignore_fork_warning
 def test_forks_while_threads_are_at_work(right):
     """A child may begin while the parent's threads hold whatever locks there are."""
-    stop = threading.Event()
-
-    def work():
-        while not stop.is_set():
-            all_bits()
-
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
     context = multiprocessing.get_context("fork")
-    try:
+    with three_threads_at(all_bits):
         for _ in range(10):
-            receiver, sender = context.Pipe(duplex=False)
-            child = context.Process(target=send_bits, args=(sender,))
-            child.start()
-            assert receiver.poll(HANGS), "the child hangs"
-            assert receiver.recv_bytes() == right
-            child.join(HANGS)
-            assert child.exitcode == 0
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+            assert answer_of_child(context, send_bits) == right
 
 
 COMPILES = """

@@ -309,7 +309,7 @@ def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
         f"{what} at iteration {len(losses) - 1} (losses {last}): "
         f"learning_rate={descent.rate:g} is too large. {advice}"
     )
-    scales = Features(descent.batches.all, settings.fit_bias).scales_advice(100)
+    scales = Features(descent.batches, settings.fit_bias).scales_advice(100)
     if scales:
         text += f" T{scales[1:]}; a far larger rate will do then."
     return DivergenceError(text, len(losses) - 1, losses, safe)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .settings import Batch
+from .settings import Batches
 
 Array = NDArray[Any]
 MOST_NUMBERS, MOST_FEATURES = 2**20, 500  # of X that are read; for a condition number
@@ -27,11 +27,10 @@ def separated(z: Array, y: Array) -> bool:
 
 
 class Features:
-    """Scales and condition of the features of a batch, from some of its samples."""
+    """Scales and condition of the features, from some of the samples."""
 
-    def __init__(self, batch: Batch, fit_bias: bool) -> None:
-        X, _, _, rows = batch
-        rows = rows if rows.size else np.arange(len(X))
+    def __init__(self, batches: Batches, fit_bias: bool) -> None:
+        X, rows = batches.all[0], batches.rows
         step = -(-len(rows) * X.shape[1] // MOST_NUMBERS)
         A = X[rows[::step]].astype(np.float64)
         self.exponent = math.frexp(float(np.abs(A).max()))[1]  # divided out: no square overflows
@@ -92,9 +91,10 @@ def condition(A: Array, penalty: float) -> float:
 def why_not_converged(descent: Any) -> str:
     """What keeps a descent from converging, or what to do in general."""
     with np.errstate(all="ignore"):
-        reasons = [*separation(descent), *slowness(descent)]
+        features = Features(descent.batches, descent.settings.fit_bias)
+        reasons = [*separation(descent), *slowness(descent, features)]
         if not reasons:
-            reasons = [*conditioning(descent)] or [*rounding(descent)]
+            reasons = [*conditioning(descent, features)] or [*rounding(descent)]
     return "; ".join(reasons) or "raise max_iter, or continue from this result with start="
 
 
@@ -112,7 +112,7 @@ def separation(descent: Any) -> Iterator[str]:
         )
 
 
-def slowness(descent: Any) -> Iterator[str]:
+def slowness(descent: Any, features: Features) -> Iterator[str]:
     """A learning rate that is small, for this data or for a feature."""
     settings, model = descent.settings, descent.model
     decay = settings.learning_rate_decay ** (max(descent.i - 1, 0) // descent.batches.per_epoch)
@@ -126,17 +126,16 @@ def slowness(descent: Any) -> Iterator[str]:
             f"learning_rate={descent.rate:g} is small, {descent.safe[0]:.4g} is safe: "
             "pass learning_rate=None"
         )
-    advice = Features(descent.batches.all, settings.fit_bias).scales_advice(FAR)
+    advice = features.scales_advice(FAR)
     if advice:
         yield advice
 
 
-def conditioning(descent: Any) -> Iterator[str]:
+def conditioning(descent: Any, features: Features) -> Iterator[str]:
     """A loss that is far more curved in one direction than in another."""
-    settings, curvature = descent.settings, descent.model.curvature
+    curvature = descent.model.curvature
     if curvature is not None:
-        features = Features(descent.batches.all, settings.fit_bias)
-        advice = features.condition_advice(curvature, settings.reg)
+        advice = features.condition_advice(curvature, descent.settings.reg)
         if advice:
             yield advice
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..engine.average import average
-from .settings import Batch, Batches, Settings
+from .settings import Batches, Settings
 
 Array = NDArray[Any]
 SAFE = 0.95  # of 2 / curvature, where descent stops converging: power iteration may lack a little
@@ -19,14 +19,12 @@ BLOCK = 2**18  # numbers of X that are converted to float64 at a time
 class Moments:
     """Second moments of X̃, which is X with a column of ones for a bias, over the samples' weights.
 
-    X̃ is divided by `unit`, a power of two about as large as its largest number, so that no square
-    leaves float64.
+    X̃ is divided by 2^exponent, about as large as its largest number, so that no square leaves
+    float64.
     """
 
-    def __init__(self, batch: Batch, fit_bias: bool, most_rows: int | None = None) -> None:
-        self.X, _, self.s, rows = batch
-        rows = rows if rows.size else np.arange(len(self.X))
-        self.rows, self.fit_bias = rows[:: -(-len(rows) // (most_rows or len(rows)))], fit_bias
+    def __init__(self, batches: Batches, fit_bias: bool) -> None:
+        (self.X, _, self.s, _), self.rows, self.fit_bias = batches.all, batches.rows, fit_bias
         largest = max((float(np.abs(X).max()) for _, X in self.taken()), default=0.0)
         self.exponent = math.frexp(max(largest, float(fit_bias)) or 1.0)[1]
         self.weight = float(sum(s.sum() for _, s in self.blocks()))
@@ -88,7 +86,7 @@ def safe_rate(batches: Batches, settings: Settings, curvature: float) -> tuple[f
     The rate is rounded down to four digits, which the number of threads of a BLAS does not change.
     """
     with np.errstate(all="ignore"):
-        moments = Moments(batches.all, settings.fit_bias)
+        moments = Moments(batches, settings.fit_bias)
         eigenvalue = moments.largest_eigenvalue()
         if not batches.full_batch:
             N, B = len(batches.rows), batches.size

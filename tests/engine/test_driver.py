@@ -10,6 +10,7 @@ from kernels.engine.pool import DONE, POOL, Job, Role
 from kernels.engine.reduce import Goal
 from tests.helpers.cases import large_batch
 from tests.helpers.comparison import bits
+from tests.helpers.concurrency import with_a_late_chunk
 from tests.helpers.interpreter import HANGS
 
 
@@ -47,18 +48,8 @@ def test_a_helper_takes_chunks(batch):
 def test_a_helper_that_is_late_is_waited_for(batch, monkeypatch):
     """A leader that has spun for a moment in vain sleeps until the chunk is done."""
     want = bits(softmax.loss_and_gradient(*batch, threads=1))
-    kernel = softmax.PROBLEM.variants.kernel[8]
-
-    def late(*arguments):
-        if arguments[-1] != Role.LEADER:
-            return kernel(*arguments)
-        kernel(*arguments[:-1], Role.WORKER.value)
-        counters = arguments[-2][2]
-        counters[DONE] -= 1  # one more is under way
-        threading.Timer(0.05, lambda: counters.__setitem__(DONE, counters[DONE] + 1)).start()
-        return 0.0, 0.0, 0.0, False
-
-    monkeypatch.setitem(softmax.PROBLEM.variants.kernel, 8, late)
+    kernels = softmax.PROBLEM.variants.kernel
+    monkeypatch.setitem(kernels, 8, with_a_late_chunk(kernels[8]))
     assert bits(softmax.loss_and_gradient(*batch, threads=2)) == want
 
 

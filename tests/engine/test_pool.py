@@ -7,7 +7,6 @@ import concurrent.futures
 import multiprocessing
 import os
 import threading
-import time
 
 import numba
 import numpy as np
@@ -17,6 +16,7 @@ from numba import types
 from kernels.engine import pool
 from kernels.engine.cache import entry_point
 from kernels.engine.pool import DONE, NEXT, POOL, Job, Role, atomic_fetch_add, spin_until_done
+from tests.helpers.concurrency import answer_of_child, three_threads_at, with_a_late_chunk
 from tests.helpers.interpreter import HANGS
 from tests.helpers.marks import fork, ignore_fork_warning
 
@@ -122,19 +122,7 @@ def test_a_helper_takes_chunks(kernel, X):
 
 def test_a_helper_that_is_late_is_waited_for(kernel, X):
     """A leader that has spun for a moment in vain sleeps until the chunk is done."""
-
-    def late(*arguments):
-        if arguments[-1] != Role.LEADER:
-            return kernel(*arguments)
-        kernel(*arguments[:-1], Role.WORKER.value)
-        sums, counters = arguments[-2][1:3]
-        while counters[DONE] < len(sums):  # the helpers add to it, too
-            time.sleep(1e-4)
-        counters[DONE] -= 1  # one more is under way
-        threading.Timer(0.05, lambda: counters.__setitem__(DONE, counters[DONE] + 1)).start()
-        return 0.0, 0.0, 0.0, False
-
-    assert run(late, X, 2) == run(kernel, X, 1)
+    assert run(with_a_late_chunk(kernel), X, 2) == run(kernel, X, 1)
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or pool.cpus() < 2, reason="no choice")
@@ -202,28 +190,11 @@ def test_eight_callers_at_once(kernel, X):
 @ignore_fork_warning
 def test_a_fork_while_threads_are_at_work(kernel, X):
     """A child has none of its parent's threads, and may begin while they hold a lock."""
-    want, stop = run(kernel, X, 1), threading.Event()
+    want, context = run(kernel, X, 1), multiprocessing.get_context("fork")
 
-    def work():
-        while not stop.is_set():
-            run(kernel, X, 4)
+    def send_result(connection):
+        connection.send((run(kernel, X, 4), POOL.helpers))
 
-    threads = [threading.Thread(target=work) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    context = multiprocessing.get_context("fork")
-    try:
+    with three_threads_at(lambda: run(kernel, X, 4)):
         for _ in range(10):
-            receiver, sender = context.Pipe(duplex=False)
-            child = context.Process(
-                target=lambda sender=sender: sender.send((run(kernel, X, 4), POOL.helpers))
-            )
-            child.start()
-            assert receiver.poll(HANGS), "the child hangs"
-            assert receiver.recv() == (want, 3)
-            child.join(HANGS)
-            assert child.exitcode == 0
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+            assert answer_of_child(context, send_result) == (want, 3)
