@@ -36,13 +36,15 @@ examples: .venv/examples.installed
 	@for script in $(filter-out examples/figures.py,$(wildcard examples/*.py)); do \
 		echo "== $$script"; $(python) $$script --out $(PICTURES) || exit 1; done
 
-# In parallel, in at most 8 processes; JOBS=0 for a single process.
+# In parallel, in at most 8 processes; JOBS=0 for a single process. A process that dies or hangs ends
+# the run: it would repeat the same test.
 JOBS ?= auto
+parallel = -n $(JOBS) --maxprocesses 8 --max-worker-restart 0 --dist loadfile
 test: .venv/test.installed
-	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile --durations=5
+	$(python) -m pytest $(parallel) --durations=5
 
 test-slow: .venv/test.installed
-	$(python) -m pytest -n $(JOBS) --maxprocesses 8 --dist loadfile -m slow --durations=5
+	$(python) -m pytest $(parallel) -m slow --durations=5
 
 # Counts code that the interpreter runs. An empty cache makes the code generators run too.
 coverage: .venv/test.installed
