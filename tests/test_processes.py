@@ -33,8 +33,8 @@ def run(program, **environment):
 
     A crash, a deadlock or a traceback fails the test.
     """
-    header = "import os, sys, threading\nimport numpy as np\nfrom tests.helpers.cases import random_batch\n"
-    header += "from tests.test_processes import *\n"
+    header = "import os, sys, threading\nimport numpy as np\n"
+    header += "from tests.helpers.cases import random_batch\nfrom tests.test_processes import *\n"
     libraries = os.path.join(sys.prefix, "lib")  # where pip puts TBB
     done = run_python(
         "-c", header + program, timeout=2 * HANGS, **{"LD_LIBRARY_PATH": libraries, **environment}
