@@ -128,13 +128,13 @@ def test_far_more_threads_than_processors(right):
 NO_MEMORY = """
 import resource
 rng = np.random.default_rng(0)
-X, y, W = rng.normal(size=(64, 20_000)), rng.integers(0, 500, 64), np.zeros((20_000, 500))
+X, y, W = rng.normal(size=(4, 2_000_000)), np.array([0, 1, 0, 1]), np.zeros((2_000_000, 2))
 softmax.gradient(X[:, :3], y, W[:3])  # the code is there, and the threads
 with open("/proc/self/statm") as statm:
     now = int(statm.read().split()[0]) * resource.getpagesize()
 _, most = resource.getrlimit(resource.RLIMIT_AS)
 failed = []
-for room in (0, 10, 100, 100, 100, 4000):  # MB; too little for anything at first, enough at last
+for room in (0, 10, 40, 40, 40, 4000):  # MB; too little for anything at first, enough at last
     resource.setrlimit(resource.RLIMIT_AS, (now + room * 10**6, most))
     try:
         softmax.gradient(X, y, W)

@@ -13,11 +13,12 @@ from numba import types
 from .average import average
 from .cache import entry_point
 from .jit import device_function, jit
+from .parameter_pass import make_parameter_pass, plan_pass, workspace_shape
 from .pool import DONE, POOL, Role, atomic_fetch_add, spin_until_done, workspace_type
 from .reduce import Goal, reduce_layer, squares, totals
-from .tile_pass import geometry, gradient_length, hidden_layer, make_tile_pass
+from .tile_pass import geometry, gradient_length, hidden_layer, is_by_columns, make_tile_pass
 
-SMALL = 100_000  # N (D + 16) (K + 2) below which `geometry` makes one chunk
+SMALL = 400_000  # N (D + 16) (K + 2) below which `geometry` makes one chunk
 
 
 @device_function
@@ -41,6 +42,11 @@ def layer_fits(D, W, b):
     return ordered & (rows == D) & (K > 0) & (b.size == K)
 
 
+@device_function
+def no_pass(batch, layers, written, plan, workspace, wanted):
+    """Stand in for the pass over parameters of a problem with one score, which never takes it."""
+
+
 def make_driver(  # noqa: C901
     residual: Callable[..., Any], two_layers: bool, scalar_bias: bool
 ) -> Any:
@@ -49,6 +55,7 @@ def make_driver(  # noqa: C901
     With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
     """
     tile_pass = make_tile_pass(hidden_layer(residual) if two_layers else residual)
+    parameter_pass = no_pass if scalar_bias else make_parameter_pass(residual, two_layers)
 
     def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
         """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
@@ -74,29 +81,40 @@ def make_driver(  # noqa: C901
         if not fits:
             return 0.0, 0.0, 1.0, True
         N, K = rows.size if rows.size > 0 else N, b.size
-        tile, chunk_rows, chunks, wide, scratch_rows, numbers = geometry(N, D, K, above, X.itemsize)
+        items, numbers, by_parameters = workspace_shape(
+            N, D, K, above, X.itemsize, is_by_columns(X, rows), scalar_bias
+        )
         if role == Role.SERIAL:
-            partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
+            partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
             workspace = partials, sums, np.zeros(2 * DONE, np.int64), workspace[3]
         if role == Role.LEADER:
             atomic_fetch_add(workspace[3], 0)  # call_epoch, on which idle helpers spin
         if role != Role.REDUCE:
-            shapes, want_gradient = (tile, chunk_rows, wide, scratch_rows), goal != Goal.NOTHING
-            tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
+            if by_parameters:
+                asked = want_loss, goal, reg, rate
+                plan = plan_pass(N, D, K, above, X.itemsize)
+                parameter_pass(batch, layers, written, plan, workspace, asked)
+            else:
+                by_columns = is_by_columns(X, rows)
+                tile, rows_of_chunk, _, scratch_rows, _ = geometry(
+                    N, D, K, above, X.itemsize, by_columns
+                )
+                shapes, want_gradient = (tile, rows_of_chunk, scratch_rows), goal != Goal.NOTHING
+                tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
         if role == Role.WORKER:
             return 0.0, 0.0, 0.0, False
-        if role == Role.LEADER and not spin_until_done(workspace[2], chunks):
+        if role == Role.LEADER and not spin_until_done(workspace[2], items):
             return 0.0, 0.0, 0.0, False
         partials, (loss, weight, invalid) = workspace[0], totals(workspace[1])
-        averaging = reg, rate, weight
-        if goal != Goal.NOTHING:
-            invalid += reduce_layer(partials, 0, wide, (W, b), (dW, db), goal, averaging)
+        averaging, reducing = (reg, rate, weight), goal != Goal.NOTHING and not by_parameters
+        if reducing:
+            invalid += reduce_layer(partials, 0, (W, b), (dW, db), goal, averaging)
         penalty = 0.0
         if two_layers:
-            start = gradient_length(D, K, wide)[0] + K
+            start = gradient_length(D, K)[0] + K
             W, b, dW, db = layers[2], layers[3], written[2], written[3]
-            if goal != Goal.NOTHING:
-                invalid += reduce_layer(partials, start, False, (W, b), (dW, db), goal, averaging)
+            if reducing:
+                invalid += reduce_layer(partials, start, (W, b), (dW, db), goal, averaging)
             if reg > 0:
                 penalty = 0.5 * squares(W.reshape(-1))
         invalid += not weight < np.inf
@@ -161,6 +179,9 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     (X, _, _, rows), parameters = call[:2]
     (N, D), size = X.shape, X.itemsize
     above = len(parameters[3]) if len(parameters) == 4 else 0
-    K = len(parameters[1]) if np.ndim(parameters[1]) else 1
-    _, _, chunks, _, _, numbers = geometry(len(rows) or N, D, K, above, size)
-    return POOL.run(kernel[size], call, chunks, numbers, threads)
+    scalar_bias = not np.ndim(parameters[1])
+    K = 1 if scalar_bias else len(parameters[1])
+    by_columns = not len(rows) and X.strides[0] == size and (X.strides[1] != size or D == 1)
+    N = len(rows) or N
+    items, numbers, _ = workspace_shape(N, D, K, above, size, by_columns, scalar_bias)
+    return POOL.run(kernel[size], call, items, numbers, threads)

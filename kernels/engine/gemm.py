@@ -28,11 +28,15 @@ from .jit import device_function, jit
 from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of_line
 
 # MR × NR accumulators, in registers: at most 24 of AVX-512's 32, 12 of AVX2's 16 and NEON's 32.
+# 16 registers leave room for four factors only, which are therefore loaded one by one.
 NT_MR, NT_NR = (8, 3) if VECTOR_BYTES == 64 else (4, 3)  # rows of A; rows of B
-NN_MR, NN_NR = (4, 4) if VECTOR_BYTES == 64 else (4, 2)  # rows of P and C; vectors of j
-# Blocks of A stay in L1: NT_MC rows of NT_KC_BYTES for all rows of B, NN_KC rows for all of P's.
+NN_MR, NN_NR = (4, 4) if VECTOR_BYTES == 64 else (6, 2)  # rows of P and C; vectors of j
+# Blocks of A stay in L1: NT_MC rows of NT_KC_BYTES for all rows of B; for all rows of P, as many
+# rows as make NN_KC_BYTES in a column.
 NT_MC, NT_KC_BYTES = 16, 1024
-NN_KC = 128
+NN_KC_BYTES = 1024
+# One row of C, several vectors long, is read and written once for this many rows of A.
+NV_ROWS, NV_MIN_VECTORS = 8, 8
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PANEL_ROW_BYTES = NN_NR * VECTOR_BYTES
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
@@ -69,11 +73,11 @@ def gemm_nt_microkernel(rows, columns):
             b_rows = [v.pointer(B, builder.mul(v.intp(c), ldb)) for c in range(columns)]
 
             def add(sums, load):
-                a, b = [load(row) for row in a_rows], [load(row) for row in b_rows]
-                pairs = [(i, c) for c in range(columns) for i in range(rows)]
-                return [
-                    v.multiply_add(a[i], b[c], s) for (i, c), s in zip(pairs, sums, strict=True)
-                ]
+                b, new = [load(row) for row in b_rows], []
+                for i, row in enumerate(a_rows):  # one of A at a time: more would not fit
+                    a = load(row)
+                    new += [v.multiply_add(a, b[c], sums[i * columns + c]) for c in range(columns)]
+                return new
 
             full = builder.and_(args[4], v.intp(-v.lanes))
             mask = v.mask(builder.sub(args[4], full))
@@ -87,7 +91,7 @@ def gemm_nt_microkernel(rows, columns):
                 lambda: add(sums, lambda row: v.masked_load(row, mask, full)),
             )
             for c in range(columns):
-                total = v.horizontal_sums(sums[c * rows : (c + 1) * rows])
+                total = v.horizontal_sums(sums[c::columns])
                 row = v.pointer(C, builder.mul(v.intp(c), ldc))
                 row = builder.bitcast(row, total.type.as_pointer())
                 total = builder.fadd(builder.load(row, align=v.size), total)
@@ -103,9 +107,10 @@ def gemm_nn_microkernel(prefetch):
     """Return the micro-kernel of gemm_nn for up to NN_MR rows of P and NN_NR vectors of A's row.
 
     It computes C[c, j] += Σ_i P[c, i] A[i, j] for i < k, with blocks = (rows, vectors) and shape =
-    (columns of A in the block, k). With `prefetch`, it prefetches prefetch_distance bytes ahead of
-    its loads from A. `prefetch` is fixed at compile time: a test in the loop would cost more than
-    it saves.
+    (columns of A in the block, k). A block of 0 vectors is one vector that is not full; no other is
+    read through a mask, which costs some processors a second instruction. With `prefetch`, it
+    prefetches prefetch_distance bytes ahead of its loads from A. `prefetch` is fixed at compile
+    time: a test in the loop would cost more than it saves.
     """
 
     @intrinsic
@@ -115,9 +120,7 @@ def gemm_nn_microkernel(prefetch):
             (mr, nr), A, P, C, shape = (v.unpack(pack) for pack in args[1:6])
             distance = args[6] if prefetch else None
             sizes = {
-                (r, u): r * (NN_NR + 1) + u
-                for r in range(1, NN_MR + 1)
-                for u in range(1, NN_NR + 1)
+                (r, u): r * (NN_NR + 1) + u for r in range(1, NN_MR + 1) for u in range(NN_NR + 1)
             }
             cases = {
                 number: functools.partial(_emit_gemm_nn, v, size, A, P, C, shape, distance)
@@ -132,26 +135,27 @@ def gemm_nn_microkernel(prefetch):
 
 
 def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
-    """Emit the gemm_nn micro-kernel of one size, (rows, vectors)."""
-    builder, (rows, vectors) = v.builder, size
+    """Emit the gemm_nn micro-kernel of one size, (rows, vectors); 0 vectors are one with a mask."""
+    builder, (rows, full) = v.builder, size
+    vectors = max(1, full)
     (A, lda), (P, ldp, step), (C, ldc), (width, k) = A, P, C, shape
     offsets = [v.intp(u * VECTOR_BYTES) for u in range(vectors)]
-    mask = v.mask(builder.sub(width, v.intp((vectors - 1) * v.lanes)))
+    mask = None if full else v.mask(width)
     c_rows = [builder.mul(v.intp(c), ldc) for c in range(rows)]
     results = [v.pointer(C, row, offset) for row in c_rows for offset in offsets]
     p_rows = [builder.add(P, builder.mul(v.intp(c), ldp)) for c in range(rows)]
 
     def add(i, sums):
         row = v.pointer(A, builder.mul(i, lda))
-        a = [v.load(row, v.intp(u * v.lanes)) for u in range(vectors - 1)]
-        a.append(v.masked_load(row, mask, v.intp((vectors - 1) * v.lanes)))
+        a = [v.load(row, v.intp(u * v.lanes)) for u in range(full)] or [v.masked_load(row, mask)]
         for offset in offsets if prefetch_distance else []:
             v.prefetch(row, builder.add(prefetch_distance, offset))
         column = builder.mul(i, step)
-        pointers = [v.pointer(row, column) for row in p_rows]
-        p = [v.splat(builder.load(pointer, align=v.size)) for pointer in pointers]
-        pairs = [(c, u) for c in range(rows) for u in range(vectors)]
-        return [v.multiply_add(p[c], a[u], s) for (c, u), s in zip(pairs, sums, strict=True)]
+        new = []
+        for c, p_row in enumerate(p_rows):
+            p = v.splat(builder.load(v.pointer(p_row, column), align=v.size))
+            new += [v.multiply_add(p, a[u], sums[c * vectors + u]) for u in range(vectors)]
+        return new
 
     count = rows * vectors
     unroll = max(1, NN_ACCUMULATORS // count)  # rows of A with separate accumulators
@@ -174,19 +178,53 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
         v.store(total, result)
 
 
+def gemv_n_microkernel(rows):
+    """Return the micro-kernel of one row of C and `rows` rows of A, which it reads side by side.
+
+    It computes C[j] += Σ_i P[i] A[i, j] for i < rows and j < n.
+    """
+
+    @intrinsic
+    def microkernel(typingctx, zero, A, P, C, n):
+        def generate(context, builder, signature, args):
+            v = VectorBuilder(builder, zero)
+            (A, lda), (P, step), C, n = v.unpack(args[1]), v.unpack(args[2]), args[3], args[4]
+            a_rows = [v.pointer(A, builder.mul(v.intp(i), lda)) for i in range(rows)]
+            pointers = [v.pointer(P, builder.mul(v.intp(i), step)) for i in range(rows)]
+            p, c = [v.splat(builder.load(q, align=v.size)) for q in pointers], v.pointer(C)
+            full = builder.and_(n, v.intp(-v.lanes))
+            mask = v.mask(builder.sub(n, full))
+
+            def add(j, load):
+                total = v.load(c, j)  # rows of C are padded
+                for i in range(rows):
+                    total = v.multiply_add(p[i], load(a_rows[i]), total)
+                v.store(total, builder.gep(c, [j]))
+                return []
+
+            v.loop(full, v.lanes, [], lambda j, _: add(j, lambda row: v.load(row, j)))
+            with builder.if_then(builder.icmp_signed("<", full, n)):
+                add(full, lambda row: v.masked_load(row, mask, full))
+            return context.get_dummy_value()
+
+        return types.void(zero, _PAIR, _PAIR, _INTP, _INTP), generate
+
+    return microkernel
+
+
 @intrinsic
-def _pack_panel(typingctx, zero, A, shape, panel):
-    """Copy rows into a packed panel: PANEL_ROW_BYTES apart, no two in the same cache line."""
+def _copy_rows(typingctx, zero, A, shape, B):
+    """Copy `shape` = (columns, rows) of A, whose rows are contiguous, into B."""
 
     def generate(context, builder, signature, args):
         v = VectorBuilder(builder, zero)
-        (A, lda), (width, k), panel = v.unpack(args[1]), v.unpack(args[2]), args[3]
+        (A, lda), (width, k), (B, ldb) = (v.unpack(matrix) for matrix in args[1:4])
         full = builder.and_(width, v.intp(-v.lanes))
         mask = v.mask(builder.sub(width, full))
 
         def copy_row(i, _):
             source = v.pointer(A, builder.mul(i, lda))
-            copy = v.pointer(panel, builder.mul(i, v.intp(PANEL_ROW_BYTES)))
+            copy = v.pointer(B, builder.mul(i, ldb))
 
             def copy_vector(j, _):
                 v.store(v.load(source, j), builder.gep(copy, [j]))
@@ -195,12 +233,57 @@ def _pack_panel(typingctx, zero, A, shape, panel):
             v.loop(full, v.lanes, [], copy_vector)
             with builder.if_then(builder.icmp_signed("<", full, width)):
                 v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
+            v.prefetch(source, builder.mul(width, v.intp(v.size)))  # the next panel
             return []
 
         v.loop(k, 1, [], copy_row)
         return context.get_dummy_value()
 
-    return types.void(zero, _PAIR, _PAIR, _INTP), generate
+    return types.void(zero, _PAIR, _PAIR, _PAIR), generate
+
+
+@intrinsic
+def _copy_transposed(typingctx, zero, A, shape, B):
+    """Copy `shape` = (columns, rows) of A, which has a column_stride, column by column."""
+
+    def generate(context, builder, signature, args):
+        v = VectorBuilder(builder, zero)
+        (A, lda, step), (width, k), (B, ldb) = (v.unpack(matrix) for matrix in args[1:4])
+
+        def copy_column(j, _):
+            source = builder.add(A, builder.mul(j, step))
+            copy = builder.add(B, builder.mul(j, v.intp(v.size)))
+
+            def copy_number(i, _):
+                number = builder.load(v.pointer(source, builder.mul(i, lda)), align=v.size)
+                builder.store(number, v.pointer(copy, builder.mul(i, ldb)), align=v.size)
+                return []
+
+            v.loop(k, 1, [], copy_number)
+            return []
+
+        v.loop(width, 1, [], copy_column)
+        return context.get_dummy_value()
+
+    return types.void(zero, _TRIPLE, _PAIR, _PAIR), generate
+
+
+@jit
+def copy_block(zero, A, rows, shape, B):
+    """Copy `shape` = (columns, rows) of A into B, whose rows are padded to whole vectors.
+
+    A is (address, row_stride, column_stride); `rows` has the numbers of its rows to copy, or is
+    empty, for consecutive rows.
+    """
+    keep_out_of_line()
+    (A, lda, step), (width, k), (B, ldb) = A, shape, B
+    for r in range(k if rows.size > 0 else 1):
+        a = A + rows[r] * lda if rows.size > 0 else A
+        block = width, 1 if rows.size > 0 else k
+        if step == itemsize(zero) or width == 1:
+            _copy_rows(zero, (a, lda), block, (B + r * ldb, ldb))
+        else:
+            _copy_transposed(zero, (a, lda, step), block, (B + r * ldb, ldb))
 
 
 # ---- the products ----
@@ -214,7 +297,7 @@ def gemm_nt(zero, A, B, C, shape):
     """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
-    kc = NT_KC_BYTES // size
+    kc = NT_KC_BYTES // size if n > 1 else k  # a single row of B is read side by side with A
     n_blocks = (n + NT_NR - 1) // NT_NR
     full = m // NT_MR * NT_MR
     mc = max(NT_MC, NT_MC * kc // k // NT_MR * NT_MR)  # more rows if they are short
@@ -240,6 +323,7 @@ def gemm_nt(zero, A, B, C, shape):
             _nt_single(zero, a, b, s, k)
 
 
+_nv_single, _nv_block = gemv_n_microkernel(1), gemv_n_microkernel(NV_ROWS)
 _nn_plain, _nn_prefetching = gemm_nn_microkernel(False), gemm_nn_microkernel(True)
 
 
@@ -253,20 +337,29 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
     lanes = VECTOR_BYTES // size
     n_vectors = (n + lanes - 1) // lanes
-    n_blocks, m_blocks = (n_vectors + NN_NR - 1) // NN_NR, (m + NN_MR - 1) // NN_MR
-    packed = m >= PACK_MIN_ROWS
-    panel = np.empty(NN_KC * PANEL_ROW_BYTES // 8 + 8 if packed else 0)
-    for pc in range(0, k, NN_KC):  # loop 4: chunks of the contracted length
-        kc = min(NN_KC, k - pc)
+    if m == 1 and n_vectors >= NV_MIN_VECTORS:
+        full = k // NV_ROWS * NV_ROWS
+        for i in range(0, full, NV_ROWS):
+            _nv_block(zero, (A + i * lda, lda), (P + i * step, step), C, n)
+        for i in range(full, k):
+            _nv_single(zero, (A + i * lda, lda), (P + i * step, step), C, n)
+        return
+    packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
+    full = n_vectors if packed else n // lanes  # a panel is padded with zeros
+    n_blocks = (full + NN_NR - 1) // NN_NR
+    depth = NN_KC_BYTES // size
+    panel = np.empty(depth * PANEL_ROW_BYTES // 8 + 8 if packed else 0)
+    for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
+        kc = min(depth, k - pc)
         v = 0
-        for n_block in range(n_blocks):  # loop 2: NR vectors of the rows of A and C, or fewer
-            nr = (n_vectors - v) // (n_blocks - n_block)
+        for n_block in range(n_blocks + n_vectors - full):  # loop 2: NR vectors, or fewer
+            nr = (full - v) // (n_blocks - n_block) if n_block < n_blocks else 0
             j = v * lanes
-            block = min(nr * lanes, n - j), kc
+            block = min(max(nr, 1) * lanes, n - j), kc
             a = A + pc * lda + j * size, lda
             if packed:
                 panel_ptr = (address(panel) + 63) & -64  # aligned to a cache line
-                _pack_panel(zero, a, block, panel_ptr)
+                _copy_rows(zero, a, block, (panel_ptr, PANEL_ROW_BYTES))
                 a = panel_ptr, PANEL_ROW_BYTES
             c = 0
             for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer

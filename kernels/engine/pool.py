@@ -28,6 +28,7 @@ from .jit import device_function, jit
 NEXT, DONE = 0, 8
 # Limits on busy-waiting for the next call and for the last chunk; a spin takes about 20 ns.
 CALL_SPINS, CHUNK_SPINS = 3_000, 100_000
+YIELD_SPINS = 1_000  # on the other threads of a phase, which may be waiting for this processor
 
 
 class Role(IntEnum):
@@ -65,7 +66,30 @@ def _pause_and_load(typingctx, address, index):
     return types.int64(types.uintp, types.intp), generate
 
 
-# Numba frees an array after its last use by name. These two are functions, which Numba does not
+@intrinsic
+def _swap_if(typingctx, address, index, old):
+    def generate(context, builder, signature, args):
+        pointer = builder.gep(builder.inttoptr(args[0], INT64.as_pointer()), [args[1]])
+        new = builder.add(args[2], ir.Constant(INT64, 1))
+        swapped = builder.cmpxchg(pointer, args[2], new, "seq_cst", "seq_cst")
+        return builder.zext(builder.extract_value(swapped, 1), ir.IntType(8))
+
+    return types.uint8(types.uintp, types.intp, types.int64), generate
+
+
+@intrinsic
+def _yield_processor(typingctx):
+    def generate(context, builder, signature, args):
+        if os.name == "posix":
+            kind = ir.FunctionType(ir.IntType(32), [])
+            name, known = "sched_yield", builder.module.globals
+            builder.call(known.get(name) or ir.Function(builder.module, kind, name), [])
+        return context.get_dummy_value()
+
+    return types.void(), generate
+
+
+# Numba frees an array after its last use by name. These are functions, which Numba does not
 # inline, so that the caller's variable keeps the array alive while its address is in use.
 
 
@@ -79,6 +103,20 @@ def atomic_fetch_add(array, index):
 def atomic_load(array, index):
     """Pause briefly, then return array[index], an int64 that other threads change."""
     return _pause_and_load(array.ctypes.data, index)
+
+
+@device_function
+def atomic_advance(array, index, old):
+    """Add 1 to array[index], an int64, if it is still `old`; return whether it was, atomically."""
+    return _swap_if(array.ctypes.data, index, old) != 0
+
+
+@device_function
+def wait_a_moment(spins):
+    """Let another thread run if this one has spun for long, and return how often it has."""
+    if spins % YIELD_SPINS == YIELD_SPINS - 1:
+        _yield_processor()
+    return spins + 1
 
 
 @device_function

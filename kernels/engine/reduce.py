@@ -42,54 +42,56 @@ def totals(sums):
 
 
 @device_function
-def reduce_layer(partials, start, wide, layer, out, goal, settings):
+def write_run(totals, parameters, out, goal, settings):
+    """Write what `goal` selects into `out`; return the number of values that are not finite."""
+    (reg, rate, weight), invalid = settings, 0
+    if goal == Goal.SUMS:  # division by the weight 1 leaves sums as they are
+        reg, weight = 0.0, 1.0
+    # out = kept · W + factor · dW: the gradient, or the parameters after a step
+    dtype = parameters.dtype.type
+    kept, factor = dtype(goal == Goal.STEP), dtype(-rate if goal == Goal.STEP else 1)
+    for i in range(len(out)):
+        out[i] = average(np.float64(totals[i]), weight, reg, parameters[i])
+        out[i] = kept * parameters[i] + factor * out[i]
+        invalid += not np.isfinite(out[i])
+    return invalid
+
+
+@device_function
+def reduce_layer(partials, start, layer, out, goal, settings):
     """Sum a layer's partial gradients in float64, and write what `goal` selects into `out`.
 
     Returns the number of written values that are not finite.
     """
     keep_out_of_line()
-    (W, b), (dW, db), (reg, rate, weight) = layer, out, settings
-    (D, K), invalid, block = W.shape, 0, np.empty(BLOCK)
-    if goal == Goal.SUMS:  # division by the weight 1 leaves sums as they are
-        reg, weight = 0.0, 1.0
-    # out = kept · W + factor · dW: the gradient, or the parameters after a step
-    kept, factor = W.dtype.type(goal == Goal.STEP), W.dtype.type(-rate if goal == Goal.STEP else 1)
-    length, row = gradient_length(D, K, wide)
-    width = min(K, BLOCK if wide else SQUARE)
+    (W, b), (dW, db), (_, rate, weight) = layer, out, settings
+    (D, K), invalid = W.shape, 0
+    length, row = gradient_length(D, K)
+    width = min(K, SQUARE)
     height = BLOCK // width
-    transposed, flat, flat_out = np.empty(0 if wide else BLOCK), W.reshape(-1), dW.reshape(-1)
+    block, rows = np.empty((width, height)), np.empty((height, width))
+    flat, flat_out = W.reshape(-1), dW.reshape(-1)
     for i in range(0, D, height):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
-            offset = start + (i * row + j if wide else j * row + i)
-            lines, line_length = (h, w) if wide else (w, h)
             block[:] = 0
             for chunk in range(len(partials)):
-                for line in range(lines):
-                    for place in range(line_length):
-                        total = partials[chunk, offset + line * row + place]
-                        block[line * line_length + place] += total
-            numbers = block
-            if not wide:
                 for k in range(w):
+                    offset = start + (j + k) * row + i
                     for d in range(h):
-                        transposed[d * w + k] = block[k * h + d]
-                numbers = transposed
+                        block[k, d] += partials[chunk, offset + d]
+            for k in range(w):
+                for d in range(h):
+                    rows[d, k] = block[k, d]
             # whole rows of `out` are contiguous and written as one run, which LLVM vectorises
             runs, run = (1, h * K) if w == K else (h, w)
             for r in range(runs):
-                out_offset = (i + r) * K + j
-                for e in range(run):
-                    parameter = flat[out_offset + e]
-                    mean = average(numbers[r * run + e], weight, reg, parameter)
-                    flat_out[out_offset + e] = mean
-                    flat_out[out_offset + e] = kept * parameter + factor * flat_out[out_offset + e]
-                    invalid += not np.isfinite(flat_out[out_offset + e])
-    for k in range(K):
-        total = 0.0
-        for chunk in range(len(partials)):
-            total += partials[chunk, start + length + k]
-        db[k] = average(total, weight, 0.0, b[k])
-        db[k] = kept * b[k] + factor * db[k]
-        invalid += not np.isfinite(db[k])
-    return invalid
+                at = (i + r) * K + j
+                totals = rows.reshape(-1)[r * width :][:run]
+                place = flat_out[at : at + run]
+                invalid += write_run(totals, flat[at : at + run], place, goal, settings)
+    sums = np.zeros(K)
+    for chunk in range(len(partials)):
+        for k in range(K):
+            sums[k] += partials[chunk, start + length + k]
+    return invalid + write_run(sums, b, db, goal, (0.0, rate, weight))

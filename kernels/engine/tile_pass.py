@@ -16,14 +16,14 @@ import numpy as np
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit, jit_inline
 from .pool import DONE, NEXT, atomic_fetch_add
-from .vectors import VECTOR_BYTES, address, keep_out_of_line
+from .vectors import address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
-CHUNK_NANOSECONDS = 12_000  # a smaller chunk hardly repays the use of a helper that is awake
+CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
-WIDE_D, WIDE_K = 256, 24  # least features and least classes (or hidden units) of the wide case
+COLUMN = 1024  # rows of a wide tile by columns, of which each is read in runs of as many
 SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in L1
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
@@ -40,42 +40,41 @@ def whole_vectors(n):
 
 
 @device_function
-def is_wide(D, K, size):
-    """Return whether to vectorise over K: W and dW then need no transpose, but the scores do."""
-    lanes = VECTOR_BYTES // size
-    used = K / ((K + lanes - 1) // lanes * lanes)
-    return D >= WIDE_D and K >= WIDE_K and used >= 0.75
-
-
-@device_function
-def gradient_length(D, K, wide):
-    """Return the padded size of a partial dW, (D, K) if wide and else (K, D), and of a row."""
-    row = whole_vectors(K) if wide else padded(D)
-    return (D if wide else K) * row, row
+def gradient_length(D, K):
+    """Return the padded size of a partial dW, (K, D), and of a row of it."""
+    row = padded(D)
+    return K * row, row
 
 
 @jit
-def geometry(N, D, K, above, size):
+def geometry(N, D, K, above, size, by_columns):
     """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
 
-    `above` is 0 without a hidden layer. Returns rows of a tile, rows of a chunk, number of chunks,
-    whether K is wide, rows of scratch, and elements of a partial gradient.
+    `above` is 0 without a hidden layer; `by_columns` is whether X is in Fortran order. Returns rows
+    of a tile, rows of a chunk, number of chunks, rows of scratch, and elements of a partial
+    gradient.
     """
     scratch_rows = SCRATCH_ROWS + (K + above if above > 0 else 0)
     row = size * (D + K + scratch_rows)
-    tile = max(1, min(MAX_TILE, max(MIN_TILE, TILE_BYTES // row), SCRATCH_BYTES // row))
+    # A tile reads and writes the gradient, K rows of D; the fewer those, the smaller it may be.
+    least, least_chunk = min(MIN_TILE, 8 * K), min(MIN_CHUNK, 8 * K)
+    if by_columns:
+        least_chunk = MIN_CHUNK
+        if MIN_TILE * row > TILE_BYTES:
+            least = least_chunk = COLUMN
+    of_scratch = row - size * D if by_columns else row  # columns are never copied
+    tile = max(1, min(MAX_TILE, max(least, TILE_BYTES // row), SCRATCH_BYTES // of_scratch))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row, roughly; one core
-    wide = is_wide(D, K, size)
-    numbers = gradient_length(D, K, wide)[0] + K
+    numbers = gradient_length(D, K)[0] + K
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
-    chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // MIN_CHUNK)
+    chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // least_chunk)
     chunks = max(1, chunks - chunks % 2)  # an even number, for two threads
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
     # Rows so wide that a tile holds few are not rounded up, which would double the scratch.
     tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
     if above > 0:
-        numbers += gradient_length(K, above, False)[0] + above
-    return tile, rows, (N + rows - 1) // rows, wide, scratch_rows, numbers
+        numbers += gradient_length(K, above)[0] + above
+    return tile, rows, (N + rows - 1) // rows, scratch_rows, numbers
 
 
 # ---- small loops ----
@@ -88,6 +87,13 @@ def total(numbers, n):
     for i in range(n):
         result += numbers[i]
     return result
+
+
+@device_function
+def is_by_columns(X, rows):
+    """Return whether X is read in Fortran order: as it is, and not row by row."""
+    strides, size = X.strides, X.itemsize
+    return rows.size == 0 and strides[0] == size and (strides[1] != size or X.shape[1] == 1)
 
 
 @device_function
@@ -139,6 +145,36 @@ def doubtful(weights):
         small += weights[i] < SMALLEST_WEIGHT
         zero += weights[i] == 0
     return negative + DOUBT * (small - zero - negative)
+
+
+@device_function
+def targets(y, weight, rows, start, n, room):
+    """Return y and the weights of n samples, from `start` on or at `rows`; what is wrong with them.
+
+    `room` is (ones, labels, weights): n ones for samples without weights, and memory for copies of
+    those at `rows`. The last value is the count of invalid weights.
+    """
+    ones, tile_labels, tile_weights = room
+    labels, s, invalid = y[start : start + n], ones[:n], 0.0
+    if weight.size > 0:
+        s = weight[start : start + n]
+    if rows.size > 0:
+        gather(y, rows, start, n, tile_labels)
+        labels = tile_labels[:n]
+        if weight.size > 0:
+            gather(weight, rows, start, n, tile_weights)
+            s = tile_weights[:n]
+    if weight.size > 0:
+        invalid = doubtful(s)
+    return labels, s, invalid
+
+
+@device_function
+def room_for_targets(tile, y, weight, rows, dtype):
+    """Return the `room` of `targets` for tiles of this many samples."""
+    copied = tile if rows.size > 0 else 0
+    weighted = copied if weight.size > 0 else 0
+    return np.ones(tile, dtype), np.empty(copied, y.dtype), np.empty(weighted, dtype)
 
 
 # ---- the residual of a tile ----
@@ -208,30 +244,27 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
 # ---- the pass ----
 
 
-def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
+def make_tile_pass(residual: Callable[..., Any]) -> Any:
     """Return the pass of a problem; each thread of a call runs it until no chunk is left."""
 
-    def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):  # noqa: C901
+    def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):
         """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`."""
-        (X, y, weight, rows), (tile, chunk_rows, wide, scratch_rows) = batch, shapes
+        (X, y, weight, rows), (tile, chunk_rows, scratch_rows) = batch, shapes
         W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
         D, K, size, zero, rest = X.shape[1], W.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
         gathered = rows.size > 0
         N = rows.size if gathered else len(X)
-        fortran = not gathered and X.strides[0] == size and (X.strides[1] != size or D == 1)
+        fortran = is_by_columns(X, rows)
         # Other strides are copied tile by tile; so are rows a multiple of 4096 bytes apart if there
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
-        copied = gathered or (not wide and not fortran and (strided or paged))
+        copied = gathered or (not fortran and (strided or paged))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
-        Wt = transposed(W[: 0 if wide else D])
-        Z = np.empty((tile if wide else 0, whole_vectors(K)), X.dtype)
-        S = np.empty((K + scratch_rows + 1, padded(tile)), X.dtype)
-        S, scratch, ones = S[:K], S[K:-1], S[-1]
-        ones[:] = 1
-        tile_labels = np.empty(tile if gathered else 0, y.dtype)
-        tile_weights = np.empty(tile if gathered and weight.size > 0 else 0, X.dtype)
-        length, row = gradient_length(D, K, wide)
+        Wt = transposed(W)
+        S = np.empty((K + scratch_rows, padded(tile)), X.dtype)
+        S, scratch = S[:K], S[K:]
+        room = room_for_targets(tile, y, weight, rows, X.dtype)
+        length, row = gradient_length(D, K)
         chunk = atomic_fetch_add(counters, NEXT)
         while chunk * chunk_rows < N:
             partial = partials[chunk]
@@ -244,17 +277,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                 if copied:
                     gather_rows(X, rows, start, n, copy)
                     x = address(copy), copy.strides[0], size
-                labels, s = y[start : start + n], ones[:n]
-                if weight.size > 0:
-                    s = weight[start : start + n]
-                if gathered:
-                    gather(y, rows, start, n, tile_labels)
-                    labels = tile_labels[:n]
-                    if weight.size > 0:
-                        gather(weight, rows, start, n, tile_weights)
-                        s = tile_weights[:n]
-                if weight.size > 0:
-                    invalid += doubtful(s)
+                labels, s, n_invalid = targets(y, weight, rows, start, n, room)
+                invalid += n_invalid
                 weights += total(s, n)
                 # Numba frees an array after its last use by name, so addresses are taken here.
                 w, scores, g = (
@@ -262,21 +286,13 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                     (address(S), S.strides[0]),
                     (address(partial), row * size),
                 )
-                z = address(Z), Z.strides[0]
-                if wide:
-                    for r in range(n):
-                        for k in range(K):
-                            Z[r, k] = b[k]
-                    gemm_nn(zero, (address(W), K * size), x, z, (n, K, D), NO_PREFETCH)
-                    transpose(Z, n, K, S)
+                for k in range(K):
+                    S[k] = b[k]
+                if fortran:
+                    columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
+                    gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
                 else:
-                    for k in range(K):
-                        S[k] = b[k]
-                    if fortran:
-                        columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
-                        gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
-                    else:
-                        gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
+                    gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
                 partial_rest = partial[length + K :]
                 losses, n_invalid = residual(
                     S, labels, s, scratch, rest, partial_rest, want_loss, want_gradient
@@ -284,10 +300,7 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:  # noqa: C901
                 loss += losses
                 invalid += n_invalid
                 if want_gradient:
-                    if wide:
-                        transpose(S, K, n, Z)
-                        gemm_nn(zero, z, (x[0], x[2], x[1]), g, (D, K, n), NO_PREFETCH)
-                    elif fortran:
+                    if fortran:
                         gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, K, n))
                     else:
                         last = copied or start + tile >= stop

@@ -27,6 +27,8 @@ MORE_SHAPES = [
     (64, 33, 9, 15),
     (129, 65, 17, 16),
     (5003, 7, 3, 5),
+    (43, 301, 29, 27),  # from here on the parameters are shared, not the samples
+    (3, 2605, 9, 11),
 ]
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)

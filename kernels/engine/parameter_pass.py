@@ -1,0 +1,368 @@
+"""The pass for many parameters: the threads share blocks of the parameters, not of the samples.
+
+Where W is large, a partial gradient for every chunk of samples would cost more than it saves. Here
+rows are taken in super-tiles, and each of those in three phases, whose items the threads share:
+
+    scores     Z = X W + b               by blocks of rows, and parts of D where rows are few
+    residual   Z = s ∂loss/∂score        by blocks of rows; in a network for both layers
+    gradient   dW += Xᵀ Z                by blocks of features, and of hidden units
+
+An item is taken when all items of the phases before are done. Each element of the gradient is
+summed by one thread and in an order that the shapes determine, so the result is bitwise identical
+for any number of threads. The scores of a sample are contiguous here: the products are vectorised
+over K, and X is copied block by block, whatever its strides.
+"""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
+from .jit import device_function, jit
+from .pool import DONE, NEXT, atomic_advance, atomic_fetch_add, atomic_load, wait_a_moment
+from .reduce import Goal, write_run
+from .tile_pass import (
+    SCRATCH_ROWS,
+    geometry,
+    room_for_targets,
+    targets,
+    total,
+    transpose,
+    whole_vectors,
+)
+from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line
+
+WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
+HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
+LARGE_BYTES = 2**22  # a gradient of which there should be no copies
+SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
+ITEMS = 8  # of a phase, at least, where the sizes allow
+MIN_ROWS, MAX_ROWS = 36, 132  # of a block
+MIN_FEATURES, MAX_FEATURES = 24, 96  # of a block of the gradient: whole blocks of gemm_nn
+MIN_DEPTH = 256  # features that repay partial scores
+RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
+
+
+class Plan(NamedTuple):
+    """How a pass is divided, by the shapes and the dtype alone."""
+
+    rows: int  # of a super-tile
+    block: int  # rows of a block
+    blocks: int  # of a super-tile
+    parts: int  # of D, in the scores
+    features: int  # of a block of the first layer's gradient
+    of_first: int  # such blocks, and the bias
+    units: int  # of a block of the second layer's gradient
+    of_tile: int  # items of a super-tile
+    items: int  # of the whole pass
+    numbers: int  # that the threads share as scratch
+
+
+@device_function
+def is_wide(D, K, size):
+    """Return whether a layer has enough features, and classes that fill vectors."""
+    lanes = VECTOR_BYTES // size
+    used = K / ((K + lanes - 1) // lanes * lanes)
+    return D >= WIDE_D and K >= WIDE_K and used >= 0.75
+
+
+@jit
+def many_parameters(N, D, K, above, size):
+    """Return whether this pass is taken; `above` is the number of classes above K hidden units."""
+    parameters = K * (D + above)
+    heavy = parameters >= HEAVY and (N < FEW_ROWS or size * parameters > LARGE_BYTES)
+    return is_wide(D, K, size) or is_wide(K, above, size) or (K >= 8 and heavy)
+
+
+@device_function
+def block_length(n, least, most, multiple):
+    """Return the length of ITEMS equal blocks of n, or of more blocks, or fewer."""
+    length = ((n + ITEMS - 1) // ITEMS + multiple - 1) // multiple * multiple
+    return max(least, min(most, length))
+
+
+@jit
+def plan_pass(N, D, K, above, size):
+    """Return the Plan of a pass."""
+    width, width_above = whole_vectors(K), whole_vectors(above)
+    shared = 2 * width + width_above if above > 0 else width  # scores and residuals of a row
+    most = max(MIN_ROWS, SCORE_BYTES // (size * shared))
+    tiles = (N + most - 1) // most
+    rows = ((N + tiles - 1) // tiles + 7) // 8 * 8
+    tiles = (N + rows - 1) // rows
+    block = block_length(rows, MIN_ROWS, MAX_ROWS, 12)
+    blocks = (rows + block - 1) // block
+    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH))
+    features = block_length(D, MIN_FEATURES, MAX_FEATURES, 12)
+    units = block_length(K, MIN_FEATURES, MAX_FEATURES, 12)
+    of_first = (D + features - 1) // features + 1
+    of_second = (K + units - 1) // units + 1 if above > 0 else 0
+    of_tile = (parts + 1) * blocks + of_first + of_second
+    numbers = rows * ((parts - 1) * width + shared)
+    if tiles > 1:
+        numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
+    numbers += 128 // size  # to begin at a cache line
+    return Plan(
+        rows, block, blocks, parts, features, of_first, units, of_tile, tiles * of_tile, numbers
+    )
+
+
+@jit
+def workspace_shape(N, D, K, above, size, by_columns, scalar_bias):
+    """Return number of items, scratch numbers for each, and whether parameters are split.
+
+    The items are what the threads share: chunks of samples, or blocks of the parameters.
+    """
+    if not scalar_bias and many_parameters(N, D, K, above, size):
+        plan = plan_pass(N, D, K, above, size)
+        return plan.items, (plan.numbers + plan.items - 1) // plan.items, True
+    _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns)
+    return chunks, numbers, False
+
+
+@device_function
+def carve(scratch, start, rows, width):
+    """Return rows of this width from the scratch, and where the next ones start."""
+    stop = start + rows * width
+    return scratch[start:stop].reshape(rows, width), stop
+
+
+# ---- the products, with X copied block by block ----
+
+
+@jit
+def add_scores(zero, A, rows, W, Z, shape):
+    """Compute Z[n, k] += Σ_d A[n, d] W[d, k]; shape = (samples, K, features).
+
+    A and rows are those of `copy_block`.
+    """
+    keep_out_of_line()
+    (A, lda, step), (W, ldw), (N, K, D), size = A, W, shape, itemsize(zero)
+    copy, most = np.empty((N, NN_KC_BYTES + 64), np.uint8), NN_KC_BYTES // size
+    for d in range(0, D, most):
+        depth = min(most, D - d)
+        c, ldc = address(copy), copy.strides[0]
+        copy_block(zero, (A + d * step, lda, step), rows, (depth, N), (c, ldc))
+        gemm_nn(zero, (W + d * ldw, ldw), (c, ldc, size), Z, (N, K, depth), NO_PREFETCH)
+
+
+@jit
+def add_gradient(zero, A, rows, R, C, shape):
+    """Compute C[d, k] += Σ_n A[n, d] R[n, k]; shape = (features, K, samples).
+
+    A and rows are those of `copy_block`.
+    """
+    keep_out_of_line()
+    (A, lda, step), (R, ldr), (D, K, N), size = A, R, shape, itemsize(zero)
+    most = NN_KC_BYTES // size
+    copy = np.empty((most, padded(D) * size), np.uint8)
+    for n in range(0, N, most):
+        depth = min(most, N - n)
+        c, ldc = address(copy), copy.strides[0]
+        a = A if rows.size > 0 else A + n * lda
+        copy_block(zero, (a, lda, step), rows[n : n + depth], (D, depth), (c, ldc))
+        gemm_nn(zero, (R + n * ldr, ldr), (c, size, ldc), C, (D, K, depth), NO_PREFETCH)
+
+
+# ---- the hidden layer of a block of rows ----
+
+
+@device_function
+def forward(H, W2, b2, Z, n):
+    """Turn the scores H of hidden units into max(0, H), and write H W2 + b2 into Z."""
+    (units, K), size, zero = W2.shape, H.itemsize, H.dtype.type(0)
+    for r in range(n):
+        for j in range(units):  # 0 if negative, or nan if it overflowed
+            H[r, j] = zero + zero * H[r, j] if H[r, j] < 0 else H[r, j]
+        for k in range(K):
+            Z[r, k] = b2[k]
+    w, h, z = (address(W2), K * size), (address(H), H.strides[0], size), address(Z)
+    gemm_nn(zero, w, h, (z, Z.strides[0]), (n, K, units), NO_PREFETCH)
+
+
+@device_function
+def backward(H, W2, R2, G, n):
+    """Write the residual of the hidden units, (R2 W2ᵀ) [H > 0], into G."""
+    (units, K), zero, size = W2.shape, H.dtype.type(0), H.itemsize
+    G[:n] = zero
+    r, g = (address(R2), R2.strides[0]), (address(G), G.strides[0])
+    gemm_nt(zero, (address(W2), K * size), r, g, (units, n, K))
+    for i in range(n):
+        for j in range(units):
+            G[i, j] = zero if H[i, j] == 0 else G[i, j]
+
+
+# ---- the items ----
+
+
+@device_function
+def add_rows(Z, other, K):
+    """Add rows of other scores, of which K are used, to Z."""
+    for r in range(len(Z)):
+        for k in range(K):
+            Z[r, k] += other[r, k]
+
+
+@device_function
+def score_item(tile, layer, Z, plan, item):
+    """Write the scores of a block of rows, or what a part of the features adds to them."""
+    ((X, lda, step), rows, n), (W, b), zero, size = tile, layer, Z.dtype.type(0), Z.itemsize
+    (D, K), part, r = W.shape, item % plan.parts, item // plan.parts * plan.block
+    m, d, last = (
+        max(0, min(plan.block, n - r)),
+        D * part // plan.parts,
+        D * (part + 1) // plan.parts,
+    )
+    z = Z[part * plan.rows + r :]
+    for q in range(m):
+        for k in range(K):
+            z[q, k] = zero if part > 0 else b[k]
+    a = X + d * step + (0 if rows.size > 0 else r * lda), lda, step
+    w, c = (address(W) + d * K * size, K * size), (address(z), Z.strides[0])
+    add_scores(zero, a, rows[r : r + m], w, c, (m, K, last - d))
+
+
+@device_function
+def gradient_item(tile, R, layer, out, block, settings):
+    """Add the samples of a super-tile to a block of a layer's gradient; write it after the last.
+
+    block = (first, length, memory): features from the first on, or the bias if that is D. settings
+    = (is this the first super-tile, the last, goal, averaging). Returns the number of values that
+    are not finite.
+    """
+    ((A, lda, step), rows, n), (W, b), (dW, db), (first, length, C) = tile, layer, out, block
+    (starts, ends, goal, averaging), (D, K), zero, wrong = settings, W.shape, W.dtype.type(0), 0
+    if starts:
+        C[:] = zero
+    if first < D:
+        a, r, c = (A + first * step, lda, step), (address(R), R.strides[0]), address(C)
+        add_gradient(zero, a, rows, r, (c, C.strides[0]), (length, K, n))
+        for d in range(length if ends else 0):
+            wrong += write_run(C[d, :K], W[first + d], dW[first + d], goal, averaging)
+        return wrong
+    sums, (_, rate, weight) = np.zeros(K), averaging
+    for row in range(n):
+        for k in range(K):
+            sums[k] += R[row, k]
+    for k in range(K):
+        C[0, k] += sums[k]
+    return write_run(C[0, :K], b, db, goal, (0.0, rate, weight)) if ends else 0
+
+
+@device_function
+def block_of(j, blocks, length, D, width, memory):
+    """Return the block of `gradient_item` with number j; memory = (kept over super-tiles, not)."""
+    kept, local = memory
+    first = D if j == blocks - 1 else j * length
+    length = min(length, D - first)
+    rows = max(1, length)
+    if len(kept) > 0:
+        return first, length, kept[first : first + rows]
+    return first, length, carve(local, 0, rows, width)[0]
+
+
+# ---- the pass ----
+
+
+def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any:  # noqa: C901
+    """Return the pass of a problem; each thread of a call runs it until no item is left."""
+
+    def parameter_pass(batch, layers, written, plan, workspace, wanted):  # noqa: C901
+        """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
+
+        wanted = (want_loss, goal, reg, learning rate).
+        """
+        keep_out_of_line()
+        (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, wanted
+        W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
+        (D, K), size, gathered, N = W.shape, X.itemsize, rows.size > 0, rows.size or len(X)
+        # Scratch that the threads share, and of this thread alone.
+        width, shared, several = whole_vectors(K), partials.reshape(-1), plan.rows < N
+        Z, start = carve(shared, (-address(shared) & 63) // size, plan.parts * plan.rows, width)
+        kept, start = carve(shared, start, D + 1 if several else 0, width)
+        R, classes = Z, K
+        if two_layers:
+            W2, b2 = layers[2], layers[3]
+            classes, width2 = len(b2), whole_vectors(len(b2))
+            R, start = carve(shared, start, plan.rows, width)
+            R2, start = carve(shared, start, plan.rows, width2)
+            kept2, start = carve(shared, start, K + 1 if several else 0, width2)
+            Z2 = np.empty((plan.block, width2), X.dtype)
+        most = max(16, min(plan.block, RESIDUAL_BYTES // (size * classes) // 16 * 16))
+        S = np.empty((classes + SCRATCH_ROWS, padded(most)), X.dtype)
+        room = room_for_targets(most, y, weight, rows, X.dtype)
+        local = np.empty(0 if several else MAX_FEATURES * whole_vectors(max(K, classes)), X.dtype)
+        residuals, gradients = plan.parts * plan.blocks, (plan.parts + 1) * plan.blocks
+        spins = 0
+        while True:
+            item = atomic_load(counters, NEXT)
+            if item >= plan.items:
+                break
+            i = item % plan.of_tile
+            # An item can begin when all items of the phases before are done.
+            before = (
+                item - i + (gradients if i >= gradients else residuals if i >= residuals else 0)
+            )
+            if atomic_load(counters, DONE) < before:
+                spins = wait_a_moment(spins)
+                continue
+            if not atomic_advance(counters, NEXT, item):
+                continue
+            loss, weights, invalid, top = 0.0, 0.0, 0.0, item // plan.of_tile * plan.rows
+            n = min(plan.rows, N - top)
+            x = address(X) + (0 if gathered else top * X.strides[0]), X.strides[0], X.strides[1]
+            tile = x, rows[top : top + n], n
+            if i < residuals:
+                score_item(tile, (W, b), Z, plan, i)
+            elif i < gradients:
+                first = (i - residuals) * plan.block
+                last = min(n, first + plan.block)
+                for r in range(first, last, most):
+                    m = min(most, last - r)
+                    z = Z[r : r + m]
+                    for part in range(1, plan.parts):
+                        add_rows(z, Z[part * plan.rows + r :], K)
+                    upper, upper_residual = z, z
+                    if two_layers:
+                        forward(z, W2, b2, Z2, m)
+                        upper, upper_residual = Z2, R2[r : r + m]
+                    transpose(upper, m, classes, S)
+                    labels, s, wrong = targets(y, weight, rows, top + r, m, room)
+                    invalid += wrong
+                    weights += total(s, m)
+                    found, wrong = residual(
+                        S[:classes],
+                        labels,
+                        s,
+                        S[classes:],
+                        (),
+                        S[0, :0],
+                        want_loss,
+                        goal != Goal.NOTHING,
+                    )
+                    loss += found
+                    invalid += wrong
+                    if goal != Goal.NOTHING:
+                        transpose(S, classes, m, upper_residual)
+                        if two_layers:
+                            backward(z, W2, upper_residual, R[r : r + m], m)
+            elif goal != Goal.NOTHING:
+                j, all_weights = i - gradients, 0.0
+                for earlier in range(item - j):
+                    all_weights += sums[earlier, 1]
+                settings = top == 0, top + n == N, goal, (reg, rate, all_weights)
+                if j < plan.of_first:
+                    block = block_of(j, plan.of_first, plan.features, D, width, (kept, local))
+                    out = written[0], written[1]
+                    invalid += gradient_item(tile, R, (W, b), out, block, settings)
+                elif two_layers:
+                    j, blocks = j - plan.of_first, plan.of_tile - gradients - plan.of_first
+                    block = block_of(j, blocks, plan.units, K, width2, (kept2, local))
+                    out = written[2], written[3]
+                    hidden = (address(Z), width * size, size), rows[:0], n
+                    invalid += gradient_item(hidden, R2, (W2, b2), out, block, settings)
+            sums[item, 0], sums[item, 1], sums[item, 2] = loss, weights, invalid
+            atomic_fetch_add(counters, DONE)
+
+    return jit(parameter_pass)

@@ -1,0 +1,122 @@
+"""The pass for many parameters: right for every layout, with the same bits for any threads."""
+
+import time
+
+import numpy as np
+import pytest
+
+from kernels.engine.parameter_pass import many_parameters, plan_pass
+from kernels.engine.pool import DONE, POOL, Job, Role
+from kernels.engine.reduce import Goal
+from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle, bits
+from tests.helpers.interpreter import HANGS
+from tests.helpers.marks import compiled
+
+# N, D, K, H. Of few rows the scores are computed in parts; of the last ones there are several
+# super-tiles; in two_layer a wide hidden layer, a wide one above it, or both.
+SHAPES = {
+    "softmax": [(1, 700, 30, 1), (5, 2100, 33, 1), (60, 300, 200, 1), (800, 256, 700, 1)],
+    "two_layer": [(1, 700, 5, 30), (6, 1100, 3, 33), (70, 20, 300, 260), (560, 260, 24, 1000)],
+}
+CASES = [(problem, shape) for problem, shapes in SHAPES.items() for shape in shapes]
+
+
+def pass_of(problem, shape, dtype):
+    """The arguments of `many_parameters` and `plan_pass`."""
+    N, D, K, H = shape
+    size = np.dtype(dtype).itemsize
+    return (N, D, K, 0, size) if problem == "softmax" else (N, D, H, K, size)
+
+
+def layouts(X):
+    yield X
+    yield np.asfortranarray(X)
+    yield np.repeat(X, 2, axis=1)[:, ::2]
+    yield X[::-1].copy()[::-1]
+
+
+@compiled
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "shape"), CASES)
+def test_equal_to_the_oracle(problem, shape, dtype):
+    assert many_parameters(*pass_of(problem, shape, dtype))
+    rng = np.random.default_rng(60)
+    X, *rest = random_batch(problem, rng, shape, dtype)
+    for X_laid_out in layouts(X) if len(X) < 100 else [X]:
+        s = rng.random(len(X)).astype(dtype)
+        assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest, reg=0.1, sample_weight=s)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "shape"), CASES)
+def test_same_bits_for_any_number_of_threads(problem, shape, dtype):
+    """Also for a list of rows, which samples of weight 0 leave, and for a copy of those rows."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(61)
+    X, y, *rest = random_batch(problem, rng, shape, dtype)
+    s = rng.integers(0, 3, len(X)).astype(dtype)
+    s[0] = 1
+    kept = s > 0
+    X[~kept] = np.nan
+    want = bits(module.loss_and_gradient(X, y, *rest, sample_weight=s, threads=1))
+    for threads in (2, 3, 7, None):
+        for _ in range(3):
+            call = module.loss_and_gradient(X, y, *rest, sample_weight=s, threads=threads)
+            assert bits(call) == want
+    call = module.loss_and_gradient(X[kept], y[kept], *rest, sample_weight=s[kept])
+    assert bits(call) == want
+
+
+@compiled
+@pytest.mark.parametrize(("problem", "shape"), CASES)
+def test_every_goal(problem, shape):
+    """Loss, sums and steps are those of loss_and_gradient."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(62)
+    X, y, *parameters = random_batch(problem, rng, shape)
+    loss, gradient = module.loss_and_gradient(X, y, *parameters, reg=0.1)
+    assert module.loss(X, y, *parameters, reg=0.1) == loss
+    assert bits((0, module.gradient(X, y, *parameters, reg=0.1))) == bits((0, gradient))
+    sums = module.sums(X, y, *parameters)
+    assert sums.weight == len(X)
+    average = module.average(sums, *parameters, reg=0.1)
+    stepped = module.update(X, y, *parameters, learning_rate=0.5, reg=0.1)
+    assert average[0] == pytest.approx(loss, rel=1e-14)
+    for mean, part, new, old in zip(average[1], gradient, stepped, parameters, strict=True):
+        np.testing.assert_allclose(mean, part, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(new, old - 0.5 * part, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("size", [4, 8])
+def test_memory_of_a_pass(size):
+    """At most 16 MiB and once the parameters, whatever the shape."""
+    rng = np.random.default_rng(63)
+    for _ in range(2000):
+        N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e6, 2e4, 1e3, 1e3]))))
+        for hidden, above in ((K, 0), (H, K)):
+            if many_parameters(N, D, hidden, above, size):
+                numbers = plan_pass(N, D, hidden, above, size).numbers
+                parameters = (D + 1) * (hidden + 15) + (hidden + 1) * (above + 15) * (above > 0)
+                assert size * numbers <= 2**24 + size * parameters
+
+
+@compiled
+def test_a_helper_takes_items():
+    """The leader alone would give the right answer too: here it takes none."""
+    module, shape = PROBLEMS["softmax"], (60, 300, 200, 1)
+    X, y, W, b = random_batch("softmax", np.random.default_rng(64), shape)
+    plan = plan_pass(*pass_of("softmax", shape, np.float64))
+    kernel, dW, db = module.PROBLEM.variants.kernel[8], np.empty_like(W), np.empty_like(b)
+    call = (X, y, np.empty(0), np.empty(0, np.int64)), (W, b), (dW, db), (0.0, 0.0)
+    counters, errors = np.zeros(2 * DONE, np.int64), []
+    shared = np.empty((1, plan.numbers)), np.empty((plan.items, 3)), counters, POOL.call_epoch
+    arguments = *call, (True, int(Goal.GRADIENT)), shared
+    job = Job(kernel, (*arguments, Role.WORKER.value), errors, -1)
+    POOL.wake(1, job)
+    for _ in range(1000 * HANGS):
+        if counters[DONE] == plan.items:
+            break
+        time.sleep(1e-3)
+    assert kernel(*arguments, Role.REDUCE.value)[1:] == (len(X), 0, True)
+    assert dW.tobytes() == module.gradient(X, y, W, b, threads=1).W.tobytes()
+    assert not errors
