@@ -35,7 +35,9 @@ ARGUMENTS = {
     "average": "parts, {parameters}, *, reg=0.0",
     **dict.fromkeys(("scores", "probabilities", "predict"), "X, {parameters}"),
     "descend": "X, y, *, {network}{start}, start=None, sample_weight=None, " + SETTINGS,
+    "objective": DATA.replace("{parameters}, *, {option}", "*, {sizes}fit_bias=True, "),
 }
+NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
 CALL = "call(X, y, ({names}), sample_weight, reg, variant, threads)"
 BODIES = {
     **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), CALL),
@@ -44,12 +46,14 @@ BODIES = {
     "average": "call(parts, ({names}), reg)",
     **dict.fromkeys(("scores", "probabilities", "predict"), "call(X, ({names}))"),
     "descend": "call((X, y, sample_weight), ({names}), start, Settings({settings}), {of_network})",
+    "objective": "call((X, y, sample_weight), (reg, variant, threads), fit_bias, ({of_sizes}))",
 }
 TYPES: dict[str, Any] = {
     "X": "ArrayLike",  # a string: NumPy's union would fill a screen of `help`
     "y": "ArrayLike",
     "parts": Sums | Iterable[Sums],
     "sample_weight": "ArrayLike | None",
+    "classes": int | None,
     "hidden": int,
     "std": float,
     "validation": tuple[ArrayLike, ArrayLike] | None,
@@ -68,6 +72,8 @@ def public_function(
     types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
     for parameter in types if name == "descend" else () if network else (last,):
         types[parameter] += " | None"
+    sizes: dict[str, Any] = {"classes": None} if shapes[last] else {}
+    sizes |= {"hidden": 100, "std": 0.01, "rng": 0} if network else {}
     parts = {
         "parameters": ", ".join(shapes) + ("" if network else "=None"),
         "names": ", ".join(shapes),
@@ -76,6 +82,8 @@ def public_function(
         "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",
         "settings": ", ".join(f"{field.name}={field.name}" for field in fields(Settings)),
         "rate": "=None" if rate_known else "",
+        "sizes": "".join(f"{name}={default}, " for name, default in sizes.items()),
+        "of_sizes": ", ".join(name if name in sizes else repr(NO_SIZES[name]) for name in NO_SIZES),
     }
     header = f"{name}({ARGUMENTS[name]})".format(**parts)
     body = f"return {BODIES[name]}".format(**parts)

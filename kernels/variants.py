@@ -157,6 +157,12 @@ class Variants:
         options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
         if batch is None or not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
+        return self.computed((batch, weights), arrays, options, wanted)
+
+    def computed(self, data: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """Loss, weight and output for what `batch` gave, in wider floats where X's overflow."""
+        (batch, weights), (reg, rate, *_), (_, goal) = data, options, wanted
+        X, summing = batch[0], goal == Goal.SUMS
         exponent, spread = (weights.exponent, weights.spread) if weights else (0, False)
         # Extreme weights or reg can make a product that underflowed count in the end.
         wider, done = False, not spread and is_moderate(reg)

@@ -39,6 +39,8 @@ PUBLIC = {
     # Of the second edition:
     "sums": "X, y, {given}, *, sample_weight=None, variant='tiled', threads=None",
     "average": "parts, {given}, *, reg=0.0",
+    # Of the third:
+    "objective": f"X, y, *, {{sizes}}fit_bias=True, {DATA}",
 }
 RAW = {
     "loss_and_gradient": "X, y, {names}, reg=0.0, sample_weight=None, want_loss=True, "
@@ -49,14 +51,33 @@ RAW = {
 RAW_FUNCTIONS = [(name, variant) for name in RAW for variant in ("loop", "tiled")]
 RAW_FUNCTIONS.append(("loss_and_gradient", "numpy"))
 PARAMETERS = {
-    "softmax": {"rate": "=None", "given": "W, b=None", "names": "W, b", "start": "W=None, b=None"},
-    "logistic": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
-    "linear": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "softmax": {
+        "rate": "=None",
+        "given": "W, b=None",
+        "names": "W, b",
+        "start": "W=None, b=None",
+        "sizes": "classes=None, ",
+    },
+    "logistic": {
+        "rate": "=None",
+        "given": "w, b=None",
+        "names": "w, b",
+        "start": "w=None, b=None",
+        "sizes": "",
+    },
+    "linear": {
+        "rate": "=None",
+        "given": "w, b=None",
+        "names": "w, b",
+        "start": "w=None, b=None",
+        "sizes": "",
+    },
     "two_layer": {
         "rate": "",
         "given": "W1, b1, W2, b2",
         "names": "W1, b1, W2, b2",
         "start": "hidden=100, std=0.01, W1=None, b1=None, W2=None, b2=None, validation=None",
+        "sizes": "classes=None, hidden=100, std=0.01, rng=0, ",
     },
 }
 ABSENT = {("linear", "probabilities")}
@@ -68,6 +89,7 @@ SECTIONS = {
     "descend": {"Parameters", "Returns", "Raises", "Warns", "Notes"},
     "sums": {"Parameters", "Returns", "Raises"},
     "average": {"Parameters", "Returns", "Raises"},
+    "objective": {"Parameters", "Returns", "Raises"},
 }
 
 
@@ -102,6 +124,11 @@ def arguments_of(problem, name):
         return {"X": X, **of_parameters}
     if name == "average":
         return {"parts": [module.sums(X, y, *parameters)], **of_parameters, "reg": 0.1}
+    if name == "objective":
+        sizes = {"classes": 6, "hidden": 5, "std": 0.5, "rng": 3}
+        taken = inspect.signature(module.objective).parameters
+        sizes = {key: value for key, value in sizes.items() if key in taken}
+        return {"X": X, "y": y, **sizes, "fit_bias": False, **options}
     arguments = {**passed, **options}
     if name == "sums":
         del arguments["reg"]
@@ -127,6 +154,8 @@ def numbers(answer):
     """All numbers of an answer, in order."""
     if answer is None:
         return []
+    if isinstance(answer, kernels.Objective):
+        return numbers(answer(answer.start()))
     if isinstance(answer, tuple):
         return [number for part in answer for number in numbers(part)]
     return np.ravel(answer).tolist()
@@ -271,7 +300,7 @@ def test_defaults(problem):
     """Every function means the same by an argument that is left out."""
     module = PROBLEMS[problem]
     public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
-    public += [module.sums, module.average]
+    public += [module.sums, module.average, module.objective]
     raw = [
         getattr(module, f"{what}_{variant}")
         for what in ("loss_and_gradient", "loss", "gradient")
