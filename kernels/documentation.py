@@ -24,7 +24,7 @@ reg : float, default 0.0
 OPTIONS = """
 sample_weight : array_like, shape (N,), optional
     Non-negative weights s_n, of which only the ratios matter in an average; None for 1 each. A
-    sample of weight 0 is absent: its row of X and its y are not looked at.
+    sample of weight 0 is absent: its row of X and its y are not looked at.{class_weight}
 variant : {{"python", "numpy", "loop", "tiled"}}
     Which implementation computes it; all give the same up to rounding.
 threads : int, optional
@@ -125,7 +125,7 @@ time.
 
 Parameters
 ----------
-X, y, reg, sample_weight, variant, threads
+X, y, reg, {weights}, variant, threads
     As for `loss_and_gradient`.
 {start}
 start : Fit, optional
@@ -207,7 +207,7 @@ The data are checked once, here. Where the loss overflows, it is infinity and th
 
 Parameters
 ----------
-X, y, reg, sample_weight, variant, threads
+X, y, reg, {weights}, variant, threads
     As for `loss_and_gradient`.
 {sizes}fit_bias : bool, default True
     False for {absent}, which the vector does not hold then.
@@ -237,6 +237,11 @@ std : float, default 0.01
 rng : int, numpy.random.Generator or SeedSequence, or None, default 0
     Seeds the weights to start from; None for another seed each time.
 """
+CLASS_WEIGHT = """
+class_weight : dict, array_like of shape (K,), or "balanced", optional
+    Weights of the classes, by label (1 for a label that is not in a dict) or in their order, which
+    multiply those of their samples. "balanced" is 1 over the total weight of the samples of a
+    class; `sums`, which has one block of them, refuses it."""
 RATE = " None for the largest that is safe on this data."
 SINGLE_CLASS = """, or for labels
     of a single class where no weights to start from are given"""
@@ -275,6 +280,8 @@ def docstrings(problem: Any) -> dict[str, str]:
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
         "module": problem.name,
+        "class_weight": "" if target.remedy is None else CLASS_WEIGHT,
+        "weights": "sample_weight" + ", class_weight" * (target.remedy is not None),
         "sizes": CLASSES * bool(list(shapes.values())[-1]) + NETWORK * problem.network,
         "absent": "biases of 0" if problem.network else "no bias",
         "probabilities": own_doc(problem.probabilities_of),

@@ -193,9 +193,10 @@ class Problem:
             kernel, of_sums = variants.sums_kernel, F64
         compiled = not numba.config.DISABLE_JIT
 
-        def answer(X, y, parameters, s, reg, variant, threads, rate=0.0):
+        def answer(X, y, parameters, s, class_weight, reg, variant, threads, rate=0.0):  # noqa: PLR0913
             if (
-                type(X) is ndarray
+                class_weight is None
+                and type(X) is ndarray
                 and ((dtype := X.dtype) is F64 or dtype is F32)
                 and X.ndim == 2
                 and type(y) is ndarray
@@ -229,7 +230,9 @@ class Problem:
                         return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
             with np.errstate(all="ignore"):
-                loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
+                loss, weight, out = variants.validated(
+                    (X, y, s, class_weight), parameters, options, wanted
+                )
                 return finish(loss, weight, values(out, parameters) if out else None)
 
         return answer
@@ -322,7 +325,9 @@ class Problem:
         options = settings.reg, 0.0, settings.variant, settings.threads
         wanted = True, Goal.GRADIENT
         with np.errstate(all="ignore"):
-            self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
+            self.variants.validated(
+                (X, y, s if len(s) else None, None), parameters, options, wanted
+            )
 
     def scores_of_arrays(self, X: Any, arrays: Any) -> Any:
         return self.scores_of(X, *self.variants.scalars(arrays))
@@ -359,15 +364,19 @@ class Problem:
         `sizes` has classes, hidden, std and seed for parameters that are not `given`; `or_else`
         completes the advice on labels that do not say how many classes there are.
         """
-        X, target, axes = validate.samples(data[0]), self.variants.target, self.variants.shapes
-        y, weights = target.array(data[1], X), validate.weights(data[2], X)
+        variants, X, axes = self.variants, validate.samples(data[0]), self.variants.shapes
+        y, weights = variants.target.array(data[1], X), validate.weights(data[2], X)
         counted = y if weights is None or weights.rows is None else y[weights.rows]
         started = descent.initial(tuple(axes.values()), given, X, counted, sizes, or_else)
-        arrays = self.variants.converted(X, started)
-        batch = self.variants.batch(X, data[1], data[2], arrays)
-        if target.remedy is not None and sizes[0] is None and all(p is None for p in given):
-            descent.refuse_single_class(counted, or_else)
-        return batch, arrays
+        arrays = variants.converted(X, started)
+        batch, weights = variants.batch((X, *data[1:]), arrays)
+        if (
+            variants.target.remedy is not None
+            and sizes[0] is None
+            and given[0] is given[-1] is None
+        ):
+            descent.refuse_single_class(y[batch[3]] if len(batch[3]) else y, or_else)
+        return (batch, weights), arrays
 
     def optimised(self, data: Any, options: Any, fit_bias: bool, sizes: Any) -> Any:
         """The result of `objective`; `sizes` has classes, hidden, std and rng."""
@@ -430,10 +439,9 @@ class Problem:
         returns |= {"update": tuple[Any, ...], "sums": Sums, "descend": self.Fit}
         returns["objective"] = Objective
         shapes, docs = self.variants.shapes, docstrings(self)
-        rate_known = self.model.curvature is not None
         for name, call in calls.items():
             kind = returns.get(name, array)
-            function = public_function(name, self.module, shapes, kind, call, rate_known)
+            function = public_function(name, self, kind, call)
             function.__doc__ = docs[name]
             self.public[name] = function
         sums = self.variants.sums

@@ -11,7 +11,7 @@ from .arrays import Array
 from .descent.settings import Options
 from .objective import Objective
 from .problem import Problem
-from .sums import AverageOptions, SumOptions, Sums
+from .sums import AverageOptions, ClassWeight, SumOptions, Sums
 
 PROBLEM: Problem
 VARIANTS: dict[str, Callable[..., Any]]
@@ -44,6 +44,7 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight = None,
     variant: str = "tiled",
     threads: int | None = None,
 ) -> tuple[float, Gradient]: ...
@@ -52,6 +53,8 @@ def loss(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
@@ -59,6 +62,8 @@ def gradient(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(
@@ -68,6 +73,7 @@ def update(
     b: ArrayLike | None = None,
     *,
     learning_rate: float,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array | None]: ...
 def sums(
@@ -75,6 +81,8 @@ def sums(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
 def average(
@@ -92,6 +100,7 @@ def descend(
     start: Fit | None = None,
     learning_rate: float | None = None,
     callback: Callable[[int, float, Parameters], Any] | None = None,
+    class_weight: ClassWeight = None,
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
@@ -100,6 +109,7 @@ def objective(
     *,
     classes: int | None = None,
     fit_bias: bool = True,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> Objective[Parameters]: ...
 

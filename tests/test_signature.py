@@ -21,26 +21,27 @@ from tests.helpers.cases import (
     random_batch,
 )
 
-DATA = "reg=0.0, sample_weight=None, variant='tiled', threads=None"
+DATA = "reg=0.0, sample_weight=None, {class_weight}variant='tiled', threads=None"
 SETTINGS = (
     "start=None, fit_bias=True, learning_rate{rate}, learning_rate_decay=1.0, reg=0.0, "
-    "sample_weight=None, batch_size=None, rng=0, max_iter=10000, gtol=None, tol=None, rtol=None, "
+    "sample_weight=None, {class_weight}batch_size=None, rng=0, max_iter=10000, gtol=None, "
+    "tol=None, rtol=None, "
     "callback=None, progress=False, variant='tiled', threads=None"
 )
 PUBLIC = {
-    "loss_and_gradient": f"X, y, {{given}}, *, {DATA}",
-    "loss": f"X, y, {{given}}, *, {DATA}",
-    "gradient": f"X, y, {{given}}, *, {DATA}",
-    "update": f"X, y, {{given}}, *, learning_rate, {DATA}",
+    "loss_and_gradient": "X, y, {given}, *, " + DATA,
+    "loss": "X, y, {given}, *, " + DATA,
+    "gradient": "X, y, {given}, *, " + DATA,
+    "update": "X, y, {given}, *, learning_rate, " + DATA,
     "scores": "X, {given}",
     "probabilities": "X, {given}",
     "predict": "X, {given}",
-    "descend": f"X, y, *, {{start}}, {SETTINGS}",
+    "descend": "X, y, *, {start}, " + SETTINGS,
     # Of the second edition:
-    "sums": "X, y, {given}, *, sample_weight=None, variant='tiled', threads=None",
+    "sums": "X, y, {given}, *, sample_weight=None, {class_weight}variant='tiled', threads=None",
     "average": "parts, {given}, *, reg=0.0",
     # Of the third:
-    "objective": f"X, y, *, {{sizes}}fit_bias=True, {DATA}",
+    "objective": "X, y, *, {sizes}fit_bias=True, " + DATA,
 }
 RAW = {
     "loss_and_gradient": "X, y, {names}, reg=0.0, sample_weight=None, want_loss=True, "
@@ -120,6 +121,8 @@ def arguments_of(problem, name):
     of_parameters = {name: passed[name] for name in module.Parameters._fields}
     options = {"reg": 0.1, "sample_weight": rng.uniform(0.5, 2, 40), "threads": 2}
     options |= {"variant": "numpy"}
+    if problem != "linear":
+        options["class_weight"] = [2.0, 1.0] if problem == "logistic" else {0: 2.0, 3: 0.5}
     if name in ("scores", "probabilities", "predict"):
         return {"X": X, **of_parameters}
     if name == "average":
@@ -167,7 +170,8 @@ def numbers(answer):
 @pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
 def test_the_signature(problem, name):
     function = getattr(PROBLEMS[problem], name)
-    want = signature_of(PUBLIC[name].format(**PARAMETERS[problem]))
+    class_weight = "" if problem == "linear" else "class_weight=None, "
+    want = signature_of(PUBLIC[name].format(**PARAMETERS[problem], class_weight=class_weight))
     assert plain(function) == want
     for argument, p in plain(function).parameters.items():
         assert type(p.default) is type(want.parameters[argument].default)  # 0 equals 0.0
@@ -282,7 +286,14 @@ def test_every_argument_by_keyword(problem, name):
             function(*positional, arguments[key])
 
 
-DEFAULTS = {"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None}
+DEFAULTS = {
+    "b": None,
+    "reg": 0.0,
+    "sample_weight": None,
+    "class_weight": None,
+    "variant": "tiled",
+    "threads": None,
+}
 DEFAULTS |= {"want_loss": True, "want_gradient": True}
 DEFAULTS |= {
     "start": None,
