@@ -193,7 +193,7 @@ def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> W
     if not zeros and largest == 0:
         raise ValueError(
             "sample_weight is 0 for every sample, which leaves nothing to average: "
-            "give at least one sample a positive weight"
+            "give at least one sample a weight above zero"
         )
     rows = None if s.all() else np.flatnonzero(s)
     smallest = float((s if rows is None else s[rows]).min(initial=largest))
