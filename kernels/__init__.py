@@ -2,6 +2,7 @@
 
 from . import linear, logistic, softmax, two_layer
 from .descent import ConvergenceWarning, DivergenceError
+from .objective import Objective
 from .problem import Problem
 from .sums import Sums
 from .threads import set_threads
@@ -10,6 +11,7 @@ from .versions import show_versions
 __all__ = [
     "ConvergenceWarning",
     "DivergenceError",
+    "Objective",
     "Problem",
     "Sums",
     "linear",

@@ -24,7 +24,7 @@ reg : float, default 0.0
 OPTIONS = """
 sample_weight : array_like, shape (N,), optional
     Non-negative weights s_n, of which only the ratios matter in an average; None for 1 each. A
-    sample of weight 0 is absent: its row of X and its y are not looked at.
+    sample of weight 0 is absent: its row of X and its y are not looked at.{class_weight}
 variant : {{"python", "numpy", "loop", "tiled"}}
     Which implementation computes it; all give the same up to rounding.
 threads : int, optional
@@ -125,7 +125,7 @@ time.
 
 Parameters
 ----------
-X, y, reg, sample_weight, variant, threads
+X, y, reg, {weights}, variant, threads
     As for `loss_and_gradient`.
 {start}
 start : Fit, optional
@@ -194,7 +194,54 @@ runs the whole loop compiled. The path depends on nothing else, and neither a ca
 number of threads changes a bit.
 {examples}
 """,
+    "objective": """\
+Averaged loss and gradient as a function of one flat vector, for SciPy and other optimisers.
+
+::
+
+    f = {module}.objective(X, y, reg=0.1)
+    found = scipy.optimize.minimize(f, f.start(), jac=True, method="L-BFGS-B")
+    {names} = f.unpack(found.x)
+
+The data are checked once, here. Where the loss overflows, it is infinity and the gradient 0.
+
+Parameters
+----------
+X, y, reg, {weights}, variant, threads
+    As for `loss_and_gradient`.
+{sizes}fit_bias : bool, default True
+    False for {absent}, which the vector does not hold then.
+
+Returns
+-------
+Objective
+    ``f(flat)`` returns the loss and a new gradient, both float64. `f.start()` is the vector from
+    which `descend` starts, `f.pack({names})` that of given parameters, `f.unpack(flat)` the
+    parameters in a vector, and `f.size` its length: each parameter in C order, in this order.
+
+Raises
+------
+ValueError, TypeError
+    As `loss_and_gradient`{one_class}.
+""",
 }
+CLASSES = """\
+classes : int, optional
+    The number of classes; one more than the highest label in y if not given.
+"""
+NETWORK = """\
+hidden : int, default 100
+    Number of hidden units.
+std : float, default 0.01
+    Standard deviation of the weights to start from, drawn from a normal distribution by `rng`.
+rng : int, numpy.random.Generator or SeedSequence, or None, default 0
+    Seeds the weights to start from; None for another seed each time.
+"""
+CLASS_WEIGHT = """
+class_weight : dict, array_like of shape (K,), or "balanced", optional
+    Weights of the classes, by label (1 for a label that is not in a dict) or in their order, which
+    multiply those of their samples. "balanced" is 1 over the total weight of the samples of a
+    class; `sums`, which has one block of them, refuses it."""
 RATE = " None for the largest that is safe on this data."
 SINGLE_CLASS = """, or for labels
     of a single class where no weights to start from are given"""
@@ -232,6 +279,11 @@ def docstrings(problem: Any) -> dict[str, str]:
         "names": names,
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
+        "module": problem.name,
+        "class_weight": "" if target.remedy is None else CLASS_WEIGHT,
+        "weights": "sample_weight" + ", class_weight" * (target.remedy is not None),
+        "sizes": CLASSES * bool(list(shapes.values())[-1]) + NETWORK * problem.network,
+        "absent": "biases of 0" if problem.network else "no bias",
         "probabilities": own_doc(problem.probabilities_of),
         "predict": own_doc(problem.predictions_of or problem.scores_of)
         or "The predictions of each sample, made from its scores.",
@@ -239,6 +291,7 @@ def docstrings(problem: Any) -> dict[str, str]:
         "fields": ", ".join(problem.Fit._fields),
         "rate_optional": ", optional" if problem.model.curvature is not None else "",
         "rate": RATE if problem.model.curvature is not None else "",
+        "one_class": "" if target.remedy is None else ", and for labels of a single class",
         "single_class": "" if target.remedy is None else SINGLE_CLASS,
     }
     return {name: template.format(**parts) for name, template in TEMPLATES.items()}

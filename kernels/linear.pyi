@@ -8,6 +8,7 @@ from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
 from .descent.settings import Options
+from .objective import Objective
 from .problem import Problem
 from .sums import AverageOptions, SumOptions, Sums
 
@@ -87,6 +88,13 @@ def descend(
     callback: Callable[[int, float, Parameters], Any] | None = None,
     **options: Unpack[Options],
 ) -> Fit: ...
+def objective(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    fit_bias: bool = True,
+    **options: Unpack[AverageOptions],
+) -> Objective[Parameters]: ...
 
 # For a caller's own compiled code: Numba infers the types of these.
 loss_and_gradient_loop: Any

@@ -25,6 +25,7 @@ from .engine.driver import SMALL, driver_types, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
+from .objective import Objective
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
 from .variants import ALL_ROWS, F32, F64, NO_WEIGHTS, Variants, is_ready
@@ -66,8 +67,9 @@ class Problem:
     """A gradient, declared: its public functions are attributes, and `public` has them by name.
 
     They are `loss_and_gradient`, `loss`, `gradient`, `update`, `sums`, `average`, `scores`,
-    `predict` and `descend`, with the same checks, variants, threads and messages as those of
-    `kernels.logistic`; see docs/adding-a-problem.md. Provisional: declarations may need more later.
+    `predict`, `descend` and `objective`, with the same checks, variants, threads and messages as
+    those of `kernels.logistic`; see docs/adding-a-problem.md. Provisional: declarations may need
+    more later.
 
     Parameters
     ----------
@@ -114,6 +116,7 @@ class Problem:
     scores: Callable[..., NDArray[Any]]
     predict: Callable[..., NDArray[Any]]
     descend: Callable[..., Any]
+    objective: Callable[..., Objective[Any]]
 
     def __init__(  # noqa: PLR0913
         self,
@@ -190,9 +193,10 @@ class Problem:
             kernel, of_sums = variants.sums_kernel, F64
         compiled = not numba.config.DISABLE_JIT
 
-        def answer(X, y, parameters, s, reg, variant, threads, rate=0.0):
+        def answer(X, y, parameters, s, class_weight, reg, variant, threads, rate=0.0):  # noqa: PLR0913
             if (
-                type(X) is ndarray
+                class_weight is None
+                and type(X) is ndarray
                 and ((dtype := X.dtype) is F64 or dtype is F32)
                 and X.ndim == 2
                 and type(y) is ndarray
@@ -226,7 +230,9 @@ class Problem:
                         return finish(loss, weight, values(out, parameters))
             options = reg, rate, variant, threads
             with np.errstate(all="ignore"):
-                loss, weight, out = variants.validated((X, y, s), parameters, options, wanted)
+                loss, weight, out = variants.validated(
+                    (X, y, s, class_weight), parameters, options, wanted
+                )
                 return finish(loss, weight, values(out, parameters) if out else None)
 
         return answer
@@ -319,7 +325,9 @@ class Problem:
         options = settings.reg, 0.0, settings.variant, settings.threads
         wanted = True, Goal.GRADIENT
         with np.errstate(all="ignore"):
-            self.variants.validated((X, y, s if len(s) else None), parameters, options, wanted)
+            self.variants.validated(
+                (X, y, s if len(s) else None, None), parameters, options, wanted
+            )
 
     def scores_of_arrays(self, X: Any, arrays: Any) -> Any:
         return self.scores_of(X, *self.variants.scalars(arrays))
@@ -329,7 +337,6 @@ class Problem:
     ) -> Any:
         """The result of `descend`; `network` holds hidden, std and validation of two layers."""
         with np.errstate(all="ignore"):
-            X, target = validate.samples(data[0]), self.variants.target
             parameters = descent.continued(start, self.Parameters._fields, parameters)
             variant = validate.variant(settings.variant, self.variants.sums)
             settings = dataclasses.replace(
@@ -337,15 +344,10 @@ class Problem:
             )
             if not self.network:
                 descent.refuse_bias(parameters[1], settings.fit_bias)
-            y = target.array(data[1], X)
-            weights = validate.weights(data[2], X)
-            counted = y if weights is None or weights.rows is None else y[weights.rows]
-            (hidden, std, validation), axes = network, tuple(self.variants.shapes.values())
-            started = descent.initial(axes, parameters, X, counted, hidden, std, settings.rng)
-            arrays = self.variants.converted(X, started)
-            batch, _ = self.variants.batch(X, data[1], data[2], arrays)
-            if target.remedy is not None and all(p is None for p in parameters):
-                descent.refuse_single_class(counted)
+            hidden, std, validation = network
+            (batch, _), arrays = self.prepared(
+                data, parameters, (None, hidden, std, settings.rng), ", or weights to start from"
+            )
             measure = None if validation is None else self.accuracies(batch, validation, arrays)
             losses = np.empty(0) if start is None else start.losses
         found = descent.run(self.model, batch, arrays, settings, losses, measure)
@@ -355,6 +357,38 @@ class Problem:
         fit = self.Fit(*found.parameters, *history, *(measures if self.network else ()))
         fit.message, fit.gradient_norm = found.message, found.gradient_norm
         return fit
+
+    def prepared(self, data: Any, given: Any, sizes: Any, or_else: str) -> Any:
+        """The validated batch and weights, and the parameters to start from.
+
+        `sizes` has classes, hidden, std and seed for parameters that are not `given`; `or_else`
+        completes the advice on labels that do not say how many classes there are.
+        """
+        variants, X, axes = self.variants, validate.samples(data[0]), self.variants.shapes
+        y, weights = variants.target.array(data[1], X), validate.weights(data[2], X)
+        counted = y if weights is None or weights.rows is None else y[weights.rows]
+        started = descent.initial(tuple(axes.values()), given, X, counted, sizes, or_else)
+        arrays = variants.converted(X, started)
+        batch, weights = variants.batch((X, *data[1:]), arrays)
+        if (
+            variants.target.remedy is not None
+            and sizes[0] is None
+            and given[0] is given[-1] is None
+        ):
+            descent.refuse_single_class(y[batch[3]] if len(batch[3]) else y, or_else)
+        return (batch, weights), arrays
+
+    def optimised(self, data: Any, options: Any, fit_bias: bool, sizes: Any) -> Any:
+        """The result of `objective`; `sizes` has classes, hidden, std and rng."""
+        (reg, variant, threads), (*numbers, rng) = options, sizes
+        variant = validate.variant(variant, self.variants.sums)
+        options = validate.not_negative("reg", reg), 0.0, variant, validate.threads(threads)
+        sizes, given = (*numbers, descent.seed_from(rng)), (None,) * len(self.variants.shapes)
+        or_else = ", or classes= with their number" if self.variants.dimensions[-1] else ""
+        with np.errstate(all="ignore"):
+            data, start = self.prepared(data, given, sizes, or_else)
+            validate.finite("X", data[0][0], data[0][3] if len(data[0][3]) else None)
+        return Objective(self.variants, self.Parameters, data, start, options, fit_bias)
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function of the parameters that returns the accuracy on both data sets."""
@@ -395,6 +429,7 @@ class Problem:
         }
         calls = {name: self.answering(*answer) for name, answer in answers.items()}
         calls |= {"average": self.averaging, "scores": self.scored, "descend": self.descending}
+        calls["objective"] = self.optimised
         predicted, probable = self.predictions_of, self.probabilities_of
         calls["predict"] = lambda X, p: self.scored(X, p, predicted)
         if probable:
@@ -402,11 +437,11 @@ class Problem:
         both = tuple[float, Gradient]  # type: ignore[valid-type]
         returns = {"loss_and_gradient": both, "loss": float, "gradient": Gradient, "average": both}
         returns |= {"update": tuple[Any, ...], "sums": Sums, "descend": self.Fit}
+        returns["objective"] = Objective
         shapes, docs = self.variants.shapes, docstrings(self)
-        rate_known = self.model.curvature is not None
         for name, call in calls.items():
             kind = returns.get(name, array)
-            function = public_function(name, self.module, shapes, kind, call, rate_known)
+            function = public_function(name, self, kind, call)
             function.__doc__ = docs[name]
             self.public[name] = function
         sums = self.variants.sums

@@ -27,29 +27,34 @@ SETTINGS = ", ".join(
     field.name + ("{rate}" if field.name == "learning_rate" else f"={field.default!r}")
     for field in fields(Settings)
 )
-DATA = "X, y, {parameters}, *, {option}reg=0.0, sample_weight=None, variant='tiled', threads=None"
+DATA = "X, y, {parameters}, *, {option}reg=0.0, {weights}, variant='tiled', threads=None"
 ARGUMENTS = {
     **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), DATA.replace("{option}", "")),
     "update": DATA.replace("{option}", "learning_rate, "),
     "sums": DATA.replace("{option}reg=0.0, ", ""),
     "average": "parts, {parameters}, *, reg=0.0",
     **dict.fromkeys(("scores", "probabilities", "predict"), "X, {parameters}"),
-    "descend": "X, y, *, {network}{start}, start=None, sample_weight=None, " + SETTINGS,
+    "descend": "X, y, *, {network}{start}, start=None, {weights}, " + SETTINGS,
+    "objective": DATA.replace("{parameters}, *, {option}", "*, {sizes}fit_bias=True, "),
 }
-CALL = "call(X, y, ({names}), sample_weight, reg, variant, threads)"
+NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
+CALL = "call(X, y, ({names}), sample_weight, {class_weight}, reg, variant, threads)"
 BODIES = {
     **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), CALL),
     "update": CALL.replace("threads", "threads, learning_rate"),
     "sums": CALL.replace("reg", "0.0"),
     "average": "call(parts, ({names}), reg)",
     **dict.fromkeys(("scores", "probabilities", "predict"), "call(X, ({names}))"),
-    "descend": "call((X, y, sample_weight), ({names}), start, Settings({settings}), {of_network})",
+    "descend": "call({data}, ({names}), start, Settings({settings}), {of_network})",
+    "objective": "call({data}, (reg, variant, threads), fit_bias, ({of_sizes}))",
 }
 TYPES: dict[str, Any] = {
     "X": "ArrayLike",  # a string: NumPy's union would fill a screen of `help`
     "y": "ArrayLike",
     "parts": Sums | Iterable[Sums],
     "sample_weight": "ArrayLike | None",
+    "class_weight": "ArrayLike | Mapping | str | None",
+    "classes": int | None,
     "hidden": int,
     "std": float,
     "validation": tuple[ArrayLike, ArrayLike] | None,
@@ -57,17 +62,15 @@ TYPES: dict[str, Any] = {
 }
 
 
-def public_function(
-    name: str, module: str, shapes: Shapes, returns: Any, call: Any, rate_known: bool = False
-) -> Any:
-    """Return a public function of `module`, for parameters of the names and axes in `shapes`.
-
-    It calls `call`. With `rate_known`, the learning rate of `descend` is optional.
-    """
+def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
+    """Return a public function of a problem, which calls `call`."""
+    shapes, of_classes = problem.variants.shapes, problem.variants.target.remedy is not None
     network, last = len(shapes) == 4, list(shapes)[-1]
     types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
     for parameter in types if name == "descend" else () if network else (last,):
         types[parameter] += " | None"
+    sizes: dict[str, Any] = {"classes": None} if shapes[last] else {}
+    sizes |= {"hidden": 100, "std": 0.01, "rng": 0} if network else {}
     parts = {
         "parameters": ", ".join(shapes) + ("" if network else "=None"),
         "names": ", ".join(shapes),
@@ -75,11 +78,16 @@ def public_function(
         "network": "hidden=100, std=0.01, validation=None, " if network else "",
         "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",
         "settings": ", ".join(f"{field.name}={field.name}" for field in fields(Settings)),
-        "rate": "=None" if rate_known else "",
+        "rate": "=None" if problem.model.curvature is not None else "",
+        "weights": "sample_weight=None" + ", class_weight=None" * of_classes,
+        "class_weight": "class_weight" if of_classes else "None",
+        "sizes": "".join(f"{name}={default}, " for name, default in sizes.items()),
+        "of_sizes": ", ".join(name if name in sizes else repr(NO_SIZES[name]) for name in NO_SIZES),
     }
+    parts["data"] = f"(X, y, sample_weight, {parts['class_weight']})"
     header = f"{name}({ARGUMENTS[name]})".format(**parts)
     body = f"return {BODIES[name]}".format(**parts)
-    function = define(module, header, [body], call=call, Settings=Settings)
+    function = define(problem.module, header, [body], call=call, Settings=Settings)
     types = TYPES | types | {"start": returns | None}
     function.__annotations__ = {p: types[p] for p in inspect.signature(function).parameters}
     function.__annotations__["return"] = returns
@@ -149,7 +157,7 @@ def define(module: str, header: str, lines: list[str], **known: Any) -> Any:
     """Return a function of `module` with this header and body; `known` are its other globals."""
     name = header.partition("(")[0]
     source, filename = "\n    ".join([f"def {header}:", *lines, ""]), f"<{module}.{name}>"
-    known |= {"__name__": module, "np": np, "ArrayLike": ArrayLike}
+    known |= {"__name__": module, "np": np, "ArrayLike": ArrayLike, "Mapping": Mapping}
     exec(compile(source, filename, "exec"), known)
     linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
     return known[name]

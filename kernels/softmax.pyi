@@ -9,8 +9,9 @@ from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
 from .descent.settings import Options
+from .objective import Objective
 from .problem import Problem
-from .sums import AverageOptions, SumOptions, Sums
+from .sums import AverageOptions, ClassWeight, SumOptions, Sums
 
 PROBLEM: Problem
 VARIANTS: dict[str, Callable[..., Any]]
@@ -43,6 +44,7 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight = None,
     variant: str = "tiled",
     threads: int | None = None,
 ) -> tuple[float, Gradient]: ...
@@ -51,6 +53,8 @@ def loss(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
@@ -58,6 +62,8 @@ def gradient(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(
@@ -67,6 +73,7 @@ def update(
     b: ArrayLike | None = None,
     *,
     learning_rate: float,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array | None]: ...
 def sums(
@@ -74,6 +81,8 @@ def sums(
     y: ArrayLike,
     W: ArrayLike,
     b: ArrayLike | None = None,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
 def average(
@@ -91,8 +100,18 @@ def descend(
     start: Fit | None = None,
     learning_rate: float | None = None,
     callback: Callable[[int, float, Parameters], Any] | None = None,
+    class_weight: ClassWeight = None,
     **options: Unpack[Options],
 ) -> Fit: ...
+def objective(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    classes: int | None = None,
+    fit_bias: bool = True,
+    class_weight: ClassWeight = None,
+    **options: Unpack[AverageOptions],
+) -> Objective[Parameters]: ...
 
 # For a caller's own compiled code: Numba infers the types of these.
 loss_and_gradient_loop: Any

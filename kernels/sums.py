@@ -1,10 +1,12 @@
 """`Sums`, the result of `sums` for a block of samples, and the addition of many of them."""
 
-from collections.abc import Iterable
-from typing import Any, NamedTuple, TypedDict
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple, TypeAlias, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
+
+ClassWeight: TypeAlias = ArrayLike | Mapping[Any, float] | str | None
 
 
 class SumOptions(TypedDict, total=False):

@@ -9,8 +9,9 @@ from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
 from .descent.settings import Options
+from .objective import Objective
 from .problem import Problem
-from .sums import AverageOptions, SumOptions, Sums
+from .sums import AverageOptions, ClassWeight, SumOptions, Sums
 
 PROBLEM: Problem
 VARIANTS: dict[str, Callable[..., Any]]
@@ -53,6 +54,7 @@ def loss_and_gradient(
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
+    class_weight: ClassWeight = None,
     variant: str = "tiled",
     threads: int | None = None,
 ) -> tuple[float, Gradient]: ...
@@ -63,6 +65,8 @@ def loss(
     b1: ArrayLike,
     W2: ArrayLike,
     b2: ArrayLike,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
@@ -72,6 +76,8 @@ def gradient(
     b1: ArrayLike,
     W2: ArrayLike,
     b2: ArrayLike,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(
@@ -83,6 +89,7 @@ def update(
     b2: ArrayLike,
     *,
     learning_rate: float,
+    class_weight: ClassWeight = None,
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array, Array, Array]: ...
 def sums(
@@ -92,6 +99,8 @@ def sums(
     b1: ArrayLike,
     W2: ArrayLike,
     b2: ArrayLike,
+    *,
+    class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
 def average(
@@ -124,8 +133,21 @@ def descend(
     start: Fit | None = None,
     learning_rate: float,
     callback: Callable[[int, float, Parameters], Any] | None = None,
+    class_weight: ClassWeight = None,
     **options: Unpack[Options],
 ) -> Fit: ...
+def objective(
+    X: ArrayLike,
+    y: ArrayLike,
+    *,
+    classes: int | None = None,
+    hidden: int = 100,
+    std: float = 0.01,
+    rng: int | np.random.Generator | np.random.SeedSequence | None = 0,
+    fit_bias: bool = True,
+    class_weight: ClassWeight = None,
+    **options: Unpack[AverageOptions],
+) -> Objective[Parameters]: ...
 
 # For a caller's own compiled code: Numba infers the types of these.
 loss_and_gradient_loop: Any

@@ -7,7 +7,7 @@ What is accepted becomes what the kernels take: aligned arrays in native byte or
 import math
 import numbers
 import operator
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numba
@@ -193,7 +193,7 @@ def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> W
     if not zeros and largest == 0:
         raise ValueError(
             "sample_weight is 0 for every sample, which leaves nothing to average: "
-            "give at least one sample a positive weight"
+            "give at least one sample a weight above zero"
         )
     rows = None if s.all() else np.flatnonzero(s)
     smallest = float((s if rows is None else s[rows]).min(initial=largest))
@@ -202,6 +202,90 @@ def weights(sample_weight: ArrayLike | None, X: Array, zeros: bool = False) -> W
         s = np.ldexp(s.astype(np.float64), -exponent)
     spread = math.ldexp(smallest, -exponent) < SMALLEST_WEIGHT
     return Weights(given, plain(s, X.dtype), exponent, rows, bool(largest) and spread)
+
+
+def weighted_by_class(
+    class_weight: Any, classes: Sequence[int], index: Array, s: Weights | None, summing: bool
+) -> Array:
+    """The weight of each sample, in float64, times that of its class, which is ``classes[index]``.
+
+    In the caller's units if `summing`; else scaled, as only the ratios matter.
+    """
+    given = np.ones(len(index)) if s is None else s.given.astype(np.float64)
+    if isinstance(class_weight, str):
+        if class_weight != "balanced" or summing:
+            raise ValueError(not_balanced(class_weight, summing))
+        counts = np.bincount(index, given / given.max(), len(classes))
+        factors = np.divide(1.0, counts, out=np.zeros(len(classes)), where=counts > 0)
+    else:
+        factors = class_factors(class_weight, classes)
+    counted = (given > 0) & (factors > 0)[index]
+    if not summing:
+        given = np.ldexp(given, -s.exponent) if s else given
+        factors = np.ldexp(factors, -math.frexp(float(factors.max()))[1])
+    product = given * factors[index]
+    if not (product[counted] >= np.finfo(np.float64).tiny).all() or np.isinf(product).any():
+        raise ValueError(
+            "sample_weight times class_weight leaves the range of float64: scale them, as only "
+            "ratios matter in an average, and pass 0 to leave samples out"
+        )
+    if not summing and not product.any():
+        raise ValueError(
+            "class_weight is 0 for every class in y, which leaves nothing to average: "
+            "give at least one of them a positive weight"
+        )
+    return product
+
+
+def class_factors(class_weight: Any, classes: Sequence[int]) -> Array:
+    """The weight of each class, from an array or a dict; of -1 and 1, a key of 0 means -1."""
+    known = f"{classes[0]}..{classes[-1]}" if isinstance(classes, range) else "-1 (or 0) and 1"
+    if isinstance(class_weight, Mapping):
+        among = classes if isinstance(classes, range) else (-1, 0, 1)
+        places = {0: 0} | {label: k for k, label in enumerate(classes)}
+        unknown = [label for label in class_weight if label not in places]
+        if unknown:
+            raise ValueError(
+                f"class_weight has the key {unknown[0]!r}, and the labels are {known}: pass "
+                f"{{k: v for k, v in class_weight.items() if k in {among}}}"
+            )
+        labels, at = list(class_weight), [places[label] for label in class_weight]
+        if len(set(at)) < len(at):
+            raise ValueError(
+                "class_weight has the keys -1 and 0, which name the same class: leave one out"
+            )
+        values = real_array("class_weight", list(class_weight.values()))
+    else:
+        values = real_array("class_weight", class_weight)
+        labels, at = list(classes), list(range(len(classes)))
+    if values.shape != (len(at),):
+        raise ValueError(
+            f"class_weight has shape {values.shape} and there are {len(classes)} classes: pass one "
+            f"weight for each of {known} in this order, or a dict of labels and weights"
+        )
+    for label, value in zip(labels, values.tolist(), strict=True):
+        if not 0 <= value < math.inf:
+            raise ValueError(
+                f"class_weight[{label!r}] is {value}: weights must be finite and not negative; "
+                "pass 0 to leave a class out"
+            )
+    factors = np.ones(len(classes))
+    factors[at] = values
+    return factors
+
+
+def not_balanced(class_weight: str, summing: bool) -> str:
+    """The message for a class_weight that is a string, and none that is accepted here."""
+    if class_weight != "balanced":
+        return (
+            f"class_weight {class_weight!r} is not known: pass 'balanced', a dict of labels and "
+            "weights, an array with a weight for each class, or None"
+        )
+    return (
+        "class_weight is 'balanced', and a block does not know how often each class occurs: with "
+        "y the labels of all blocks, pass class_weight=dict(zip(np.unique(y), 1 / "
+        "np.unique(y, return_counts=True)[1]))"
+    )
 
 
 class Target(NamedTuple):

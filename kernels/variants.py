@@ -127,36 +127,50 @@ class Variants:
             arrays.append(array)
         return tuple(arrays)
 
-    def batch(self, X: Any, y: Any, s: Any, arrays: tuple[Any, ...], zeros: bool = False) -> Any:
-        """The batch of X, validated before, with y and the weights; and the weights.
+    def batch(self, data: Any, arrays: tuple[Any, ...], summing: bool = False) -> Any:
+        """The batch of (X, y, weights of samples, of classes) and the weights; X is validated.
 
-        The batch is None if no sample has a weight.
+        The batch is None if no sample has a weight, which only sums allow.
         """
-        weights = validate.weights(s, X, zeros)
-        if weights is None:
-            y = self.target.checked(y, X, len(arrays[-1]))
-            return (X, y, NO_WEIGHTS[X.itemsize], ALL_ROWS), None
-        rows = weights.rows
-        if rows is not None and not len(rows):
+        X, y, s, class_weight = data
+        weights = validate.weights(s, X, summing)
+        rows = weights.rows if weights else None
+        if rows is None or len(rows):
+            y = self.target.checked(y, X, len(arrays[-1]), rows)
+            if class_weight is not None:
+                by_label = self.target.dtype is not None
+                index = y if by_label else (y > 0).astype(np.intp)
+                classes = range(len(arrays[-1])) if by_label else (-1, 1)
+                s = validate.weighted_by_class(class_weight, classes, index, weights, summing)
+                weights = validate.weights(s, X, summing)
+                rows = weights.rows if weights else None
+        else:
             self.target.array(y, X)
+        if rows is not None and not len(rows):
             return None, weights
-        y = self.target.checked(y, X, len(arrays[-1]), rows)
-        return (X, y, weights.values, ALL_ROWS if rows is None else rows), weights
+        s = weights.values if weights else NO_WEIGHTS[X.itemsize]
+        return (X, y, s, ALL_ROWS if rows is None else rows), weights
 
     # ---- running one ----
 
     def validated(self, data: Any, parameters: Any, options: Any, wanted: Any) -> Any:
         """Loss, weight and output for any arguments, or an error that names the invalid one."""
-        (X, y, s), (reg, rate, variant, threads), (_, goal) = data, options, wanted
+        (X, *others), (reg, rate, variant, threads), (_, goal) = data, options, wanted
         summing = goal == Goal.SUMS
         rate = validate.not_negative("learning_rate", rate)
         X = validate.samples(X, empty=summing)
         arrays = self.converted(X, parameters)
-        batch, weights = self.batch(X, y, s, arrays, summing)
+        batch, weights = self.batch((X, *others), arrays, summing)
         reg = validate.not_negative("reg", reg)
         options = reg, rate, validate.variant(variant, self.sums), validate.threads(threads)
         if batch is None or not len(X):
             return 0.0, 0.0, tuple(np.zeros(p.shape) for p in arrays)
+        return self.computed((batch, weights), arrays, options, wanted)
+
+    def computed(self, data: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+        """Loss, weight and output for what `batch` gave, in wider floats where X's overflow."""
+        (batch, weights), (reg, rate, *_), (_, goal) = data, options, wanted
+        X, summing = batch[0], goal == Goal.SUMS
         exponent, spread = (weights.exponent, weights.spread) if weights else (0, False)
         # Extreme weights or reg can make a product that underflowed count in the end.
         wider, done = False, not spread and is_moderate(reg)

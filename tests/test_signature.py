@@ -21,24 +21,27 @@ from tests.helpers.cases import (
     random_batch,
 )
 
-DATA = "reg=0.0, sample_weight=None, variant='tiled', threads=None"
+DATA = "reg=0.0, sample_weight=None, {class_weight}variant='tiled', threads=None"
 SETTINGS = (
     "start=None, fit_bias=True, learning_rate{rate}, learning_rate_decay=1.0, reg=0.0, "
-    "sample_weight=None, batch_size=None, rng=0, max_iter=10000, gtol=None, tol=None, rtol=None, "
+    "sample_weight=None, {class_weight}batch_size=None, rng=0, max_iter=10000, gtol=None, "
+    "tol=None, rtol=None, "
     "callback=None, progress=False, variant='tiled', threads=None"
 )
 PUBLIC = {
-    "loss_and_gradient": f"X, y, {{given}}, *, {DATA}",
-    "loss": f"X, y, {{given}}, *, {DATA}",
-    "gradient": f"X, y, {{given}}, *, {DATA}",
-    "update": f"X, y, {{given}}, *, learning_rate, {DATA}",
+    "loss_and_gradient": "X, y, {given}, *, " + DATA,
+    "loss": "X, y, {given}, *, " + DATA,
+    "gradient": "X, y, {given}, *, " + DATA,
+    "update": "X, y, {given}, *, learning_rate, " + DATA,
     "scores": "X, {given}",
     "probabilities": "X, {given}",
     "predict": "X, {given}",
-    "descend": f"X, y, *, {{start}}, {SETTINGS}",
+    "descend": "X, y, *, {start}, " + SETTINGS,
     # Of the second edition:
-    "sums": "X, y, {given}, *, sample_weight=None, variant='tiled', threads=None",
+    "sums": "X, y, {given}, *, sample_weight=None, {class_weight}variant='tiled', threads=None",
     "average": "parts, {given}, *, reg=0.0",
+    # Of the third:
+    "objective": "X, y, *, {sizes}fit_bias=True, " + DATA,
 }
 RAW = {
     "loss_and_gradient": "X, y, {names}, reg=0.0, sample_weight=None, want_loss=True, "
@@ -49,14 +52,33 @@ RAW = {
 RAW_FUNCTIONS = [(name, variant) for name in RAW for variant in ("loop", "tiled")]
 RAW_FUNCTIONS.append(("loss_and_gradient", "numpy"))
 PARAMETERS = {
-    "softmax": {"rate": "=None", "given": "W, b=None", "names": "W, b", "start": "W=None, b=None"},
-    "logistic": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
-    "linear": {"rate": "=None", "given": "w, b=None", "names": "w, b", "start": "w=None, b=None"},
+    "softmax": {
+        "rate": "=None",
+        "given": "W, b=None",
+        "names": "W, b",
+        "start": "W=None, b=None",
+        "sizes": "classes=None, ",
+    },
+    "logistic": {
+        "rate": "=None",
+        "given": "w, b=None",
+        "names": "w, b",
+        "start": "w=None, b=None",
+        "sizes": "",
+    },
+    "linear": {
+        "rate": "=None",
+        "given": "w, b=None",
+        "names": "w, b",
+        "start": "w=None, b=None",
+        "sizes": "",
+    },
     "two_layer": {
         "rate": "",
         "given": "W1, b1, W2, b2",
         "names": "W1, b1, W2, b2",
         "start": "hidden=100, std=0.01, W1=None, b1=None, W2=None, b2=None, validation=None",
+        "sizes": "classes=None, hidden=100, std=0.01, rng=0, ",
     },
 }
 ABSENT = {("linear", "probabilities")}
@@ -68,6 +90,7 @@ SECTIONS = {
     "descend": {"Parameters", "Returns", "Raises", "Warns", "Notes"},
     "sums": {"Parameters", "Returns", "Raises"},
     "average": {"Parameters", "Returns", "Raises"},
+    "objective": {"Parameters", "Returns", "Raises"},
 }
 
 
@@ -98,10 +121,17 @@ def arguments_of(problem, name):
     of_parameters = {name: passed[name] for name in module.Parameters._fields}
     options = {"reg": 0.1, "sample_weight": rng.uniform(0.5, 2, 40), "threads": 2}
     options |= {"variant": "numpy"}
+    if problem != "linear":
+        options["class_weight"] = [2.0, 1.0] if problem == "logistic" else {0: 2.0, 3: 0.5}
     if name in ("scores", "probabilities", "predict"):
         return {"X": X, **of_parameters}
     if name == "average":
         return {"parts": [module.sums(X, y, *parameters)], **of_parameters, "reg": 0.1}
+    if name == "objective":
+        sizes = {"classes": 6, "hidden": 5, "std": 0.5, "rng": 3}
+        taken = inspect.signature(module.objective).parameters
+        sizes = {key: value for key, value in sizes.items() if key in taken}
+        return {"X": X, "y": y, **sizes, "fit_bias": False, **options}
     arguments = {**passed, **options}
     if name == "sums":
         del arguments["reg"]
@@ -127,6 +157,8 @@ def numbers(answer):
     """All numbers of an answer, in order."""
     if answer is None:
         return []
+    if isinstance(answer, kernels.Objective):
+        return numbers(answer(answer.start()))
     if isinstance(answer, tuple):
         return [number for part in answer for number in numbers(part)]
     return np.ravel(answer).tolist()
@@ -138,7 +170,8 @@ def numbers(answer):
 @pytest.mark.parametrize(("problem", "name"), FUNCTIONS)
 def test_the_signature(problem, name):
     function = getattr(PROBLEMS[problem], name)
-    want = signature_of(PUBLIC[name].format(**PARAMETERS[problem]))
+    class_weight = "" if problem == "linear" else "class_weight=None, "
+    want = signature_of(PUBLIC[name].format(**PARAMETERS[problem], class_weight=class_weight))
     assert plain(function) == want
     for argument, p in plain(function).parameters.items():
         assert type(p.default) is type(want.parameters[argument].default)  # 0 equals 0.0
@@ -253,7 +286,14 @@ def test_every_argument_by_keyword(problem, name):
             function(*positional, arguments[key])
 
 
-DEFAULTS = {"b": None, "reg": 0.0, "sample_weight": None, "variant": "tiled", "threads": None}
+DEFAULTS = {
+    "b": None,
+    "reg": 0.0,
+    "sample_weight": None,
+    "class_weight": None,
+    "variant": "tiled",
+    "threads": None,
+}
 DEFAULTS |= {"want_loss": True, "want_gradient": True}
 DEFAULTS |= {
     "start": None,
@@ -271,7 +311,7 @@ def test_defaults(problem):
     """Every function means the same by an argument that is left out."""
     module = PROBLEMS[problem]
     public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
-    public += [module.sums, module.average]
+    public += [module.sums, module.average, module.objective]
     raw = [
         getattr(module, f"{what}_{variant}")
         for what in ("loss_and_gradient", "loss", "gradient")

@@ -36,6 +36,10 @@ fit = logistic.descend(X, 2 * y - 1, learning_rate=0.1, start=fit, fit_bias=True
 text: str = fit.message + str(fit.losses[-1] + fit.gradient_norm) + str(fit.n_iter + fit.converged)
 found = two_layer.descend(X, y, hidden=3, std=0.1, validation=(X, y), learning_rate=0.1, tol=0)
 curve = found.train_accuracy, found.validation_accuracy, *found.W1
+f: kernels.Objective[logistic.Parameters] = logistic.objective(X, y, reg=0.1, fit_bias=False)
+value, vector = f(f.start())
+direction: NDArray[np.float64] = f.unpack(vector + f.pack(w)).w[: f.size]
+g = two_layer.objective(X, y, classes=3, hidden=5, std=0.1, rng=None, sample_weight=[1, 2, 1, 2])
 kernels.set_threads(None)
 
 softmax.loss_and_gradient(X, y, W, b, regularisation=0.1)  # expect: call-arg
@@ -51,6 +55,8 @@ logistic.descend(X, y, learning_rate=0.1, maxiter=3)  # expect: call-arg
 logistic.descend(X, y, learning_rate=0.1, max_iter="3")  # expect: arg-type
 logistic.descend(X, y, gtol="small")  # expect: arg-type
 two_layer.descend(X, y)  # expect: call-arg
+linear.objective(X, y, classes=3)  # expect: call-arg
+softmax.objective(X, y, fit_bias="no")  # expect: arg-type
 softmax.average([W], W)  # expect: list-item
 weights = fit.W  # expect: attr-defined
 shifted = slope.b + 1  # expect: operator

@@ -3,6 +3,8 @@
 from .descend import Descent as Descent
 from .descend import Model as Model
 from .descend import run as run
+from .diagnosis import features_advice as features_advice
+from .diagnosis import separated as separated
 from .loop import compiled_loop as compiled_loop
 from .results import ConvergenceWarning as ConvergenceWarning
 from .results import DivergenceError as DivergenceError

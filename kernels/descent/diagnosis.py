@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .settings import Batches
+from .settings import Batch, Batches, Settings
 
 Array = NDArray[Any]
 MOST_NUMBERS, MOST_FEATURES = 2**20, 500  # of X that are read; for a condition number
@@ -61,23 +61,23 @@ class Features:
             )
         return f"standardise them, {formula}"
 
-    def condition_advice(self, curvature: float, reg: float) -> str:
+    def condition_advice(self, curvature: float, reg: float, penalty="a larger reg") -> str:
         """What to do about a condition number of the loss that makes descent slow."""
         if self.A.shape[1] > MOST_FEATURES:
             return ""
-        varied, penalty = ~self.constant, reg / curvature
+        varied, ridge = ~self.constant, reg / curvature
         one = np.ldexp(np.ones((len(self.A), int(self.fit_bias))), -self.exponent)
-        before = condition(np.hstack([self.A, one]), np.ldexp(penalty, -2 * self.exponent))
+        before = condition(np.hstack([self.A, one]), np.ldexp(ridge, -2 * self.exponent))
         if before <= FAR**3:
             return ""
         centred = (self.A - self.mean)[:, varied] / self.deviation[varied]
-        after = condition(centred, penalty)
+        after = condition(centred, ridge)
         text = f"the condition number of the data is {before:.2g}"
         if after * FAR < before:
             return f"{text}, and {after:.2g} if the features are standardised: {self.standardise()}"
         return (
-            f"{text}, since some features nearly follow from others: leave those out, pass a "
-            "larger reg, or take a second-order method"
+            f"{text}, since some features nearly follow from others: leave those out, pass "
+            f"{penalty}, or take a second-order method"
         )
 
 
@@ -86,6 +86,15 @@ def condition(A: Array, penalty: float) -> float:
     values = np.linalg.svd(A, compute_uv=False) ** 2 / max(1, len(A))
     values = values[values > 1e-28 * values.max(initial=0.0)] + penalty
     return float(values[0] / values[-1]) if len(values) else 1.0
+
+
+def features_advice(
+    batch: Batch, fit_bias: bool, curvature: float, reg: float, penalty: str
+) -> str:
+    """What to do about the features' scales or else their condition; `penalty` is a larger one."""
+    with np.errstate(all="ignore"):
+        features = Features(Batches(batch, Settings()), fit_bias)
+        return features.scales_advice(FAR) or features.condition_advice(curvature, reg, penalty)
 
 
 def why_not_converged(descent: Any) -> str:

@@ -31,14 +31,17 @@ def refuse_bias(b: Any, fit_bias: bool) -> None:
         raise ValueError("a bias b was given and fit_bias is False: leave one of them out")
 
 
-def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1, std=0.0, seed=0):
+def initial(
+    axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, of_new: Any, or_else: str
+) -> tuple[Any, ...]:
     """The parameters that were given, unchecked, and new ones of float64 in place of None.
 
-    New weights are drawn from a normal distribution of standard deviation `std`; new biases are 0.
     `axes` has the letters of each parameter's shape, as in ``("DH", "H", "HK", "K")``: D features,
-    H hidden units and K classes, as the weights that were given say, else `hidden` and the labels.
+    H hidden units and K classes, as the weights that were given say, else those of `of_new`, which
+    is (classes, hidden, std, seed), or the labels. New weights are drawn from a normal distribution
+    of standard deviation `std`; new biases are 0. `or_else` ends the advice on labels.
     """
-    sizes = {"D": X.shape[1]}
+    (asked, hidden, std, seed), sizes = of_new, {"D": X.shape[1]}
     for letters, weight in zip(axes[::2], given[::2], strict=True):
         if np.ndim(weight):
             sizes = {letters[0]: np.shape(weight)[0], letters[-1]: np.shape(weight)[-1]} | sizes
@@ -46,7 +49,7 @@ def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1,
     if "H" in missing - set(sizes):
         sizes["H"] = validate.whole_number("hidden", hidden, 1)
     if "K" in missing - set(sizes):
-        sizes["K"] = classes(y, len(X))
+        sizes["K"] = classes(y, len(X), or_else) if asked is None else enough(asked, y)
     parameters, rng, std = (
         list(given),
         np.random.default_rng(seed),
@@ -59,22 +62,33 @@ def initial(axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, hidden=1,
     return tuple(parameters)
 
 
-def classes(y: Any, N: int) -> int:
+def classes(y: Any, N: int, or_else: str) -> int:
     """One more than the highest label; `validate.labels` refuses what is not a label."""
     highest = y.max()
     if np.isfinite(highest) and highest >= N:
         raise ValueError(
             f"the highest label in y is {highest}, with {N} samples: pass np.unique(y, "
-            "return_inverse=True)[1], which numbers the classes, or start from weights with a "
-            "column for each class"
+            f"return_inverse=True)[1], which numbers the classes{or_else}"
         )
     return int(highest) + 1 if highest > 0 and np.isfinite(highest) else 1
 
 
-def refuse_single_class(y: Any) -> None:
+def enough(classes: Any, y: Any) -> int:
+    """A number of classes that was given, unless there is a label beyond it."""
+    number, highest = validate.whole_number("classes", classes, 1), y.max()
+    if number <= highest < np.inf:
+        raise ValueError(
+            f"classes is {number} and the highest label in y is {highest:g}: pass "
+            f"classes={int(highest) + 1}, or np.unique(y, return_inverse=True)[1] as y, which "
+            "numbers the classes"
+        )
+    return number
+
+
+def refuse_single_class(y: Any, or_else: str) -> None:
     """Raise an error if all samples have the same label."""
     if (y == y[0]).all():
         raise ValueError(
             f"y holds a single class, {y[0]:g}, of which nothing can be learned: pass samples of "
-            "two classes at least, or weights to start from"
+            f"two classes at least{or_else}"
         )

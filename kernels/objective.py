@@ -1,0 +1,161 @@
+"""`Objective`: loss and gradient as a function of one flat vector, which optimisers take."""
+
+import contextlib
+import math
+from typing import Any, Generic, TypeVar
+
+import numba
+import numpy as np
+from numpy.typing import ArrayLike
+
+from . import descent, validate
+from .arrays import Array, real_array
+from .engine.driver import SMALL, run_shared
+from .engine.pool import NO_WORKSPACE, Role
+from .engine.reduce import Goal
+from .variants import F64, Variants, is_moderate
+
+WANTED, ndarray = (True, int(Goal.GRADIENT)), np.ndarray
+P = TypeVar("P")  # the named tuple of a problem's parameters
+
+
+class Objective(Generic[P]):
+    """Averaged loss and gradient on data that are checked once, as a function of one flat vector.
+
+    ``f(flat)`` returns ``(loss, gradient)``: a float and a new vector. A vector is float64 and has
+    each parameter in C order, in the order of the signature; with ``fit_bias=False`` no bias. Where
+    `flat` is not finite or the loss overflows, the loss is infinity and the gradient 0, so that a
+    line search tries a shorter step. Threads may call it at the same time. The data are not copied,
+    where they need no conversion: do not change them while it is in use.
+
+    Attributes
+    ----------
+    size : int
+        The number of elements of a vector.
+    """
+
+    def __init__(
+        self,
+        variants: Variants,
+        kind: Any,
+        data: tuple[Any, Any],
+        start: tuple[Array, ...],
+        options: tuple[Any, ...],
+        fit_bias: bool,
+    ) -> None:
+        self.variants, self.kind, self.data, self.options = variants, kind, data, options
+        self.fitted = [fit_bias or k % 2 == 0 for k in range(len(start))]
+        self.shapes = [p.shape for p in start]
+        self.begin = self.joined(start)
+        self.size, self.shape, self.free = self.begin.size, self.begin.shape, list[Any]()
+        (batch, weights), (reg, _, variant, self.threads) = data, options
+        (N, D), self.dtype, compiles = batch[0].shape, batch[0].dtype, not numba.config.DISABLE_JIT
+        tiled = variant == "tiled" and compiles and is_moderate(reg)
+        self.tiled = tiled and not (weights and weights.spread)
+        size, small = self.dtype.itemsize, N * (D + 16) * (start[0].size // D + 2) < SMALL
+        serial = self.tiled and (self.threads == 1 or small)
+        self.serial = variants.kernel[size] if serial else None
+        self.on_one_thread = NO_WORKSPACE[size], int(Role.SERIAL)
+
+    def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
+        if type(flat) is not ndarray or flat.dtype is not F64 or flat.shape != self.shape:
+            flat = self.vector(flat)
+        try:
+            buffers = self.free.pop()
+        except IndexError:
+            buffers = self.buffers()
+        vector, arrays, slope, call = buffers
+        if self.dtype is F64:
+            vector[:] = flat
+        else:
+            with np.errstate(all="ignore"):
+                vector[:] = flat
+        if self.variants.scalar_bias:
+            call[1] = arrays[0], arrays[1].item()
+        invalid: float = True
+        if self.serial:
+            loss, _, invalid, _ = self.serial(*call, *self.on_one_thread)
+        elif self.tiled:
+            loss, _, invalid = run_shared(self.variants.kernel, call, self.threads)
+        answer = self.carefully(arrays) if invalid else (loss, slope.astype(F64))
+        self.free.append(buffers)
+        return answer
+
+    def start(self) -> Array:
+        """The vector from which `descend` starts: zeros, or drawn weights of a network."""
+        return self.begin.copy()
+
+    def pack(self, *parameters: ArrayLike | None) -> Array:
+        """The vector of parameters that are given in the order of the signature."""
+        names, given = self.kind._fields, list(parameters)
+        if len(given) > len(names):
+            raise TypeError(
+                f"{len(given)} parameters were given, and there are {len(names)}: pass "
+                + ", ".join(names)
+            )
+        given += [None] * (len(names) - len(given))
+        absent = self.variants.scalars(tuple(map(np.zeros, self.shapes)))
+        for k, fitted in enumerate(self.fitted):
+            descent.refuse_bias(given[k], fitted or k % 2 == 0)
+            given[k] = given[k] if fitted else absent[k]
+        arrays = self.variants.converted(np.empty((0, self.shapes[0][0])), tuple(given))
+        for name, array, shape in zip(names, arrays, self.shapes, strict=True):
+            if array.shape != shape:
+                raise ValueError(
+                    f"{name} must have shape {shape}, as the data have features and classes, and "
+                    f"has shape {array.shape}"
+                )
+        return self.joined(arrays)
+
+    def unpack(self, flat: ArrayLike) -> P:
+        """The parameters in a vector, or the parts of a gradient, as a named tuple of new arrays.
+
+        The bias is None where there is none; those of a network are zeros then.
+        """
+        arrays = self.arrays(self.vector(flat))
+        absent = self.variants.single_layer and not self.fitted[1]
+        found: P = self.kind(*self.variants.values(arrays, (None,) if absent else arrays))
+        return found
+
+    # ---- vectors and arrays ----
+
+    def vector(self, flat: ArrayLike) -> Array:
+        """A copy of a vector, in float64."""
+        array = real_array("flat", flat)
+        if array.shape != self.shape:
+            pairs = zip(self.kind._fields, self.fitted, strict=True)
+            names = ", ".join(name for name, fits in pairs if fits)
+            raise ValueError(
+                f"flat must have shape {self.shape}, all elements of {names}, and has shape "
+                f"{array.shape}: pass what start() or pack({names}) of the objective returns"
+            )
+        return array.astype(F64)
+
+    def arrays(self, vector: Array) -> tuple[Array, ...]:
+        """The parameters in a vector, as views; zeros for a bias that is not in it."""
+        arrays, end = list[Array](), 0
+        for shape, fitted in zip(self.shapes, self.fitted, strict=True):
+            begin, end = end, end + fitted * math.prod(shape)
+            part = vector[begin:end] if fitted else np.zeros(shape, vector.dtype)
+            arrays.append(part.reshape(shape))
+        return tuple(arrays)
+
+    def joined(self, arrays: tuple[Array, ...]) -> Array:
+        """The vector of arrays."""
+        fitted = [a.reshape(-1) for a, fits in zip(arrays, self.fitted, strict=True) if fits]
+        return np.concatenate(fitted, dtype=F64)
+
+    def buffers(self) -> tuple[Any, ...]:
+        """The memory of a call, in X's dtype: parameters, gradient, and arguments of the driver."""
+        vector, slope = np.empty(self.size, self.dtype), np.empty(self.size, self.dtype)
+        arrays = self.arrays(vector)
+        call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED]
+        return vector, arrays, slope, call
+
+    def carefully(self, arrays: tuple[Array, ...]) -> tuple[float, Array]:
+        """Loss and gradient by any variant, in wider floats where X's dtype overflows."""
+        if validate.all_finite(arrays):
+            with contextlib.suppress(FloatingPointError), np.errstate(all="ignore"):
+                loss, _, out = self.variants.computed(self.data, arrays, self.options, WANTED)
+                return loss, self.joined(out)
+        return math.inf, np.zeros(self.size)
