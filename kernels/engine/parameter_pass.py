@@ -35,6 +35,7 @@ from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line
 
 WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
 HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
+MANY_SCORES = 2**13  # of a sample, which take too much scratch to pay where features are few
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
@@ -72,7 +73,8 @@ def many_parameters(N, D, K, above, size):
     """Return whether this pass is taken; `above` is the number of classes above K hidden units."""
     parameters = K * (D + above)
     heavy = parameters >= HEAVY and (N < FEW_ROWS or size * parameters > LARGE_BYTES)
-    return is_wide(D, K, size) or is_wide(K, above, size) or (K >= 8 and heavy)
+    heavy &= 8 <= K <= MANY_SCORES and above <= MANY_SCORES
+    return is_wide(D, K, size) or is_wide(K, above, size) or heavy
 
 
 @device_function
@@ -87,7 +89,7 @@ def plan_pass(N, D, K, above, size):
     """Return the Plan of a pass."""
     width, width_above = whole_vectors(K), whole_vectors(above)
     shared = 2 * width + width_above if above > 0 else width  # scores and residuals of a row
-    most = max(MIN_ROWS, SCORE_BYTES // (size * shared))
+    most = max(8, SCORE_BYTES // (size * shared))
     tiles = (N + most - 1) // most
     rows = ((N + tiles - 1) // tiles + 7) // 8 * 8
     tiles = (N + rows - 1) // rows
@@ -292,7 +294,10 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
         most = max(16, min(plan.block, RESIDUAL_BYTES // (size * classes) // 16 * 16))
         S = np.empty((classes + SCRATCH_ROWS, padded(most)), X.dtype)
         room = room_for_targets(most, y, weight, rows, X.dtype)
-        local = np.empty(0 if several else MAX_FEATURES * whole_vectors(max(K, classes)), X.dtype)
+        local_numbers = min(plan.features, D) * width
+        if two_layers:
+            local_numbers = max(local_numbers, min(plan.units, K) * width2)
+        local = np.empty(0 if several else local_numbers, X.dtype)
         residuals, gradients = plan.parts * plan.blocks, (plan.parts + 1) * plan.blocks
         spins = 0
         while True:
@@ -349,9 +354,10 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
                             backward(z, W2, upper_residual, R[r : r + m], m)
             elif goal != Goal.NOTHING:
                 j, all_weights = i - gradients, 0.0
-                for earlier in range(item - j):
+                ends = top + n == N
+                for earlier in range(item - j if ends else 0):
                     all_weights += sums[earlier, 1]
-                settings = top == 0, top + n == N, goal, (reg, rate, all_weights)
+                settings = top == 0, ends, goal, (reg, rate, all_weights)
                 if j < plan.of_first:
                     block = block_of(j, plan.of_first, plan.features, D, width, (kept, local))
                     out = written[0], written[1]
