@@ -370,11 +370,8 @@ class Problem:
         started = descent.initial(tuple(axes.values()), given, X, counted, sizes, or_else)
         arrays = variants.converted(X, started)
         batch, weights = variants.batch((X, *data[1:]), arrays)
-        if (
-            variants.target.remedy is not None
-            and sizes[0] is None
-            and given[0] is given[-1] is None
-        ):
+        new = sizes[0] is None and all(p is None for p in given)
+        if variants.target.remedy is not None and new:
             descent.refuse_single_class(y[batch[3]] if len(batch[3]) else y, or_else)
         return (batch, weights), arrays
 
