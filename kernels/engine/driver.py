@@ -181,7 +181,6 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     above = len(parameters[3]) if len(parameters) == 4 else 0
     scalar_bias = not np.ndim(parameters[1])
     K = 1 if scalar_bias else len(parameters[1])
-    by_columns = not len(rows) and X.strides[0] == size and (X.strides[1] != size or D == 1)
-    N = len(rows) or N
-    items, numbers, _ = workspace_shape(N, D, K, above, size, by_columns, scalar_bias)
+    shape = len(rows) or N, D, K, above, size
+    items, numbers, _ = workspace_shape(*shape, is_by_columns(X, rows), scalar_bias)
     return POOL.run(kernel[size], call, items, numbers, threads)

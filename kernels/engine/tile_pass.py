@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit, jit_inline
@@ -89,7 +90,7 @@ def total(numbers, n):
     return result
 
 
-@device_function
+@register_jitable
 def is_by_columns(X, rows):
     """Return whether X is read in Fortran order: as it is, and not row by row."""
     strides, size = X.strides, X.itemsize
