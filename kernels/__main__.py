@@ -1,18 +1,31 @@
-"""``python -m kernels`` prints the versions for a bug report and checks every kernel."""
+"""``python -m kernels`` prints the versions for a bug report and checks every kernel.
 
+``python -m kernels --compile`` fills the cache of compiled code, for an image or a shared folder.
+"""
+
+import argparse
 import sys
 import time
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from . import linear, logistic, show_versions, softmax, two_layer
+from .engine.cache import cache_state
 
 N, D, K, H = 2003, 9, 5, 6
 PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_layer": two_layer}
 
 
-def main() -> int:
+def main(arguments: Sequence[str] = ()) -> int:
+    parser = argparse.ArgumentParser(prog="python -m kernels", description="Check every kernel.")
+    parser.add_argument(
+        "--compile", action="store_true", help="instead, fill the cache of compiled code"
+    )
+    if parser.parse_args(arguments).compile:
+        return compile_all()
     show_versions()
     print(
         "\nLargest error of a gradient, as a part of what rounding may do to it; "
@@ -27,6 +40,47 @@ def main() -> int:
         else "A KERNEL IS WRONG: please report all of the above"
     )
     return int(not worst <= 1)  # nan is wrong too
+
+
+def compile_all() -> int:
+    """Compile what the public functions of every problem run, in both dtypes, with a bar."""
+    steps, begun = list(compilations()), time.perf_counter()
+    for _, compile_one in progress(steps):
+        compile_one()
+    took = time.perf_counter() - begun
+    print(f"{len(steps)} functions, compiled or found in {took:.0f} s, in the cache:")
+    for directory, state in cache_state():
+        print(f"{directory}: {state}")
+    return 0
+
+
+def progress(steps: list[tuple[str, Callable[[], Any]]]) -> Iterator[tuple[str, Any]]:
+    """The steps, with a bar of tqdm if that is installed, else a line for each."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        for n, (name, step) in enumerate(steps, 1):
+            print(f"{n:3} of {len(steps)}  {name}", flush=True)
+            yield name, step
+        return
+    with tqdm(steps, unit="function") as bar:
+        for name, step in bar:
+            bar.set_postfix_str(name)
+            yield name, step
+
+
+def compilations() -> Iterator[tuple[str, Callable[[], Any]]]:
+    """What there is to compile: names, and functions that compile it or find it in the cache."""
+    for name, module in PROBLEMS.items():
+        problem = module.PROBLEM
+        tables = {"gradient": problem.variants.kernel, "sums": problem.variants.sums_kernel}
+        tables["descent"] = problem.model.loop
+        for dtype in np.float64, np.float32:
+            label, size = f"{name} {np.dtype(dtype).name}", np.dtype(dtype).itemsize
+            for what, table in tables.items():
+                yield f"{label} {what}", partial(table.__getitem__, size)
+            batch = example(name, dtype)
+            yield f"{label} loop", partial(module.gradient, *batch, variant="loop")
 
 
 def check(problem: str, dtype: Any) -> float:
@@ -85,4 +139,4 @@ def example(problem: str, dtype: Any) -> tuple[Any, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -31,12 +31,18 @@ threads : int, optional
     At most how many threads the tiled variant uses; None for what `kernels.set_threads` says. The
     result has the same bits for any number.
 """
+OUT = """\
+out : Gradient, optional
+    Arrays that the gradient is written into, as NumPy's `out`: an earlier result for the same
+    shapes, or a tuple of arrays in C order and X's dtype. A bias that is None or one number is
+    returned, not written. After an error their content is undefined.
+"""
 GRADIENT = """
 Returns
 -------
 loss : float
 gradient : Gradient
-    Named tuple ``({names})`` of new arrays in the dtype of {dtype}{optional}.
+    Named tuple ``({names})`` of arrays in the dtype of {dtype}{optional}.
 """
 RAISES = """
 Raises
@@ -52,7 +58,8 @@ FloatingPointError
 """
 TEMPLATES = {
     "loss_and_gradient": "Averaged loss and gradient. {title}\n\n{formula}\n"
-    + (DATA + REG + OPTIONS + GRADIENT.replace("{dtype}", "X") + RAISES + "{sources}{examples}\n"),
+    + (DATA + REG + OPTIONS + OUT + GRADIENT.replace("{dtype}", "X") + RAISES)
+    + "{sources}{examples}\n",
     "loss": """\
 The averaged loss alone; parameters and errors are those of `loss_and_gradient`.
 """,
@@ -189,9 +196,9 @@ kernels.ConvergenceWarning
 
 Notes
 -----
-Where N times the number of parameters is at most 262144 and there are no batches, the tiled variant
-runs the whole loop compiled. The path depends on nothing else, and neither a callback nor the
-number of threads changes a bit.
+Where the samples of an iteration times the number of parameters are at most 262144, the tiled
+variant runs the whole loop compiled. The path depends on nothing else, and neither a callback nor
+the number of threads changes a bit. Batches are lists of row numbers: no sample is copied for one.
 {examples}
 """,
     "objective": """\

@@ -45,6 +45,7 @@ def loss_and_gradient(
     sample_weight: ArrayLike | None = None,
     variant: str = "tiled",
     threads: int | None = None,
+    out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
     X: ArrayLike,
@@ -58,6 +59,8 @@ def gradient(
     y: ArrayLike,
     w: ArrayLike,
     b: float | None = None,
+    *,
+    out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(

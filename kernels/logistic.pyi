@@ -47,6 +47,7 @@ def loss_and_gradient(
     class_weight: ClassWeight = None,
     variant: str = "tiled",
     threads: int | None = None,
+    out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
     X: ArrayLike,
@@ -64,6 +65,7 @@ def gradient(
     b: float | None = None,
     *,
     class_weight: ClassWeight = None,
+    out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(

@@ -193,32 +193,50 @@ class Problem:
             kernel, of_sums = variants.sums_kernel, F64
         compiled = not numba.config.DISABLE_JIT
 
-        def answer(X, y, parameters, s, class_weight, reg, variant, threads, rate=0.0):  # noqa: PLR0913
+        def answer(  # noqa: PLR0913
+            X,
+            y,
+            parameters,
+            s,
+            class_weight,
+            reg,
+            variant,
+            threads,
+            rate=0.0,
+            out=None,
+            cast=False,
+        ):
+            tiled = class_weight is None and compiled and type(variant) is str
             if (
-                class_weight is None
+                tiled
                 and type(X) is ndarray
                 and ((dtype := X.dtype) is F64 or dtype is F32)
                 and X.ndim == 2
                 and type(y) is ndarray
                 and y.ndim == 1  # the driver's signature has one dimension
                 and not (signs and y.size > MANY and not y[:64].all())
-                and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
                 and 0 <= reg <= HEAVY
                 and (threads is None or (type(threads) is int and threads > 0))
                 and type(rate) is float
                 and 0 <= rate <= LARGEST
-                and compiled
                 and (arrays := ready(parameters, dtype, of_sums or dtype)) is not None
                 and (s is None or (is_ready(s, dtype) and s.shape == y.shape))
             ):
-                of_y, size, (N, D), (inputs, out) = labels or dtype, dtype.itemsize, X.shape, arrays
+                of_y, size, (N, D), (inputs, into) = (
+                    labels or dtype,
+                    dtype.itemsize,
+                    X.shape,
+                    arrays,
+                )
                 taken = y.astype(of_y) if y.dtype is not of_y and y.dtype.kind == "i" else y
                 if is_ready(taken, of_y):
                     if check_ready is not None:
                         check_ready(taken if s is None else taken[s != 0])
-                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), inputs, out
+                    if out is not None:
+                        into = variants.written_into(out, into, (X, y, s, *inputs))
+                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), inputs, into
                     if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
                         loss, weight, invalid, _ = kernel[size](
                             *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
@@ -227,13 +245,22 @@ class Problem:
                         shared = *call, (reg, rate), wanted
                         loss, weight, invalid = run_shared(kernel, shared, threads)
                     if not invalid and (s is None or LIGHT <= weight <= HEAVY):
-                        return finish(loss, weight, values(out, parameters))
+                        return finish(loss, weight, values(into, parameters))
             options = reg, rate, variant, threads
+            if cast:
+                return None
+            if tiled:  # other types may only need a cast
+                easy = variants.converted_at_once(X, y, parameters, s)
+                if easy is not None:
+                    found = answer(*(*easy, None, reg, variant, threads, rate, out, True))
+                    if found is not None:
+                        return found
             with np.errstate(all="ignore"):
-                loss, weight, out = variants.validated(
-                    (X, y, s, class_weight), parameters, options, wanted
-                )
-                return finish(loss, weight, values(out, parameters) if out else None)
+                data = X, y, s, class_weight
+                loss, weight, found = variants.validated(data, parameters, options, wanted)
+                if out is not None:
+                    found = variants.copied_into(out, found, (X, y, s, *parameters))
+                return finish(loss, weight, values(found, parameters) if found else None)
 
         return answer
 
@@ -291,28 +318,49 @@ class Problem:
     def scored(self, X: Any, parameters: tuple[Any, ...], finish: Any = None) -> Any:
         """The scores of samples, passed through `finish` if that is given."""
         with np.errstate(all="ignore"):
-            X = validate.samples(X, empty=True)
-            if self.network:
-                validate.finite("X", X)  # a hidden layer can hide an infinity
-            arrays = self.variants.converted(X, parameters)
-            z = self.scores_of_arrays(X, arrays)
-            if not validate.all_finite((z,)):
-                validate.finite("X", X)
-                wide = F64 if X.dtype == F32 else np.dtype(np.longdouble)
-                z = self.scores_of_arrays(X.astype(wide), tuple(p.astype(wide) for p in arrays))
-                named = {"X": X, **dict(zip(self.variants.shapes, arrays, strict=True))}
-                holds = validate.all_finite((z,))
-                if not holds or (finish is None and not validate.all_finite((z.astype(X.dtype),))):
-                    raise validate.too_large(X.dtype, named, holds and X.dtype == F32)
+            z = self.scores_at_once(X, parameters)
+            dtype = X.dtype if z is not None else None
+            if z is None:
+                z, dtype = self.scores_in_range(X, parameters, finish is None)
             z = z if finish is None else finish(z)
-            return z.astype(X.dtype) if z.dtype.kind == "f" else z
+            return z.astype(dtype, copy=False) if z.dtype.kind == "f" else z
 
-    def followed(self, batch: Any, arrays: Any, settings: Any, want_gradient: bool) -> Any:
-        """Loss and gradient for a descent, without validation."""
-        options = settings.reg, 0.0, settings.variant, settings.threads
-        goal = Goal.GRADIENT if want_gradient else Goal.NOTHING
-        loss, _, gradient = self.variants.run(batch, arrays, options, (True, goal))
-        return loss, gradient
+    def scores_at_once(self, X: Any, parameters: tuple[Any, ...]) -> Any:
+        """The scores, if nothing needs conversion and all are finite; else None."""
+        if type(X) is not np.ndarray or not (X.dtype is F64 or X.dtype is F32) or X.ndim != 2:
+            return None
+        ready = self.variants.ready(parameters, X.dtype, X.dtype)
+        if ready is None or not X.size or not self.variants.fit_together(X, ready[0]):
+            return None
+        z = self.scores_of(X, *ready[0])
+        # A hidden layer can hide an infinity.
+        finite = np.isfinite(z).all() and (not self.network or np.isfinite(X).all())
+        return z if finite else None
+
+    def scores_in_range(self, X: Any, parameters: tuple[Any, ...], to_return: bool) -> Any:
+        """The scores, in wider floats where X's dtype cannot hold them, and X's dtype."""
+        X = validate.samples(X, empty=True)
+        if self.network:
+            validate.finite("X", X)
+        arrays = self.variants.converted(X, parameters)
+        z = self.scores_of_arrays(X, arrays)
+        if not validate.all_finite((z,)):
+            validate.finite("X", X)
+            wide = F64 if X.dtype == F32 else np.dtype(np.longdouble)
+            z = self.scores_of_arrays(X.astype(wide), tuple(p.astype(wide) for p in arrays))
+            named = {"X": X, **dict(zip(self.variants.shapes, arrays, strict=True))}
+            holds = validate.all_finite((z,))
+            if not holds or (to_return and not validate.all_finite((z.astype(X.dtype),))):
+                raise validate.too_large(X.dtype, named, holds and X.dtype == F32)
+        return z, X.dtype
+
+    def followed(
+        self, batch: Any, arrays: Any, settings: Any, goal: Goal, rate: float = 0.0, out: Any = None
+    ) -> Any:
+        """Loss, and what `goal` says, for a descent, without validation; may write into `out`."""
+        options = settings.reg, rate, settings.variant, settings.threads
+        loss, _, found = self.variants.run(batch, arrays, options, (True, goal), out)
+        return loss, found
 
     def named(self, arrays: Any, fit_bias: bool) -> Any:
         """Arrays as the public named tuple of parameters."""

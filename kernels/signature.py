@@ -29,7 +29,8 @@ SETTINGS = ", ".join(
 )
 DATA = "X, y, {parameters}, *, {option}reg=0.0, {weights}, variant='tiled', threads=None"
 ARGUMENTS = {
-    **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), DATA.replace("{option}", "")),
+    "loss": DATA.replace("{option}", ""),
+    **dict.fromkeys(("loss_and_gradient", "gradient"), DATA.replace("{option}", "") + ", out=None"),
     "update": DATA.replace("{option}", "learning_rate, "),
     "sums": DATA.replace("{option}reg=0.0, ", ""),
     "average": "parts, {parameters}, *, reg=0.0",
@@ -40,7 +41,8 @@ ARGUMENTS = {
 NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
 CALL = "call(X, y, ({names}), sample_weight, {class_weight}, reg, variant, threads)"
 BODIES = {
-    **dict.fromkeys(("loss_and_gradient", "loss", "gradient"), CALL),
+    "loss": CALL,
+    **dict.fromkeys(("loss_and_gradient", "gradient"), CALL.replace("threads", "threads, out=out")),
     "update": CALL.replace("threads", "threads, learning_rate"),
     "sums": CALL.replace("reg", "0.0"),
     "average": "call(parts, ({names}), reg)",
@@ -55,6 +57,7 @@ TYPES: dict[str, Any] = {
     "sample_weight": "ArrayLike | None",
     "class_weight": "ArrayLike | Mapping | str | None",
     "classes": int | None,
+    "out": "Gradient | None",
     "hidden": int,
     "std": float,
     "validation": tuple[ArrayLike, ArrayLike] | None,

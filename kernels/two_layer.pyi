@@ -57,6 +57,7 @@ def loss_and_gradient(
     class_weight: ClassWeight = None,
     variant: str = "tiled",
     threads: int | None = None,
+    out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
     X: ArrayLike,
@@ -78,6 +79,7 @@ def gradient(
     b2: ArrayLike,
     *,
     class_weight: ClassWeight = None,
+    out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def update(

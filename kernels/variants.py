@@ -8,6 +8,7 @@ import numba
 import numpy as np
 
 from . import validate
+from .arrays import describe
 from .engine.average import average
 from .engine.driver import Kernel, driver_types, make_driver, run_shared
 from .engine.raw import averaged
@@ -67,6 +68,23 @@ def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
     return None
 
 
+def of_real(array: Any, dtype: Any) -> Any:
+    """Numbers in C order and a dtype; a TypeError for those that need more than a conversion."""
+    if type(array) is not ndarray:
+        if not isinstance(array, (list, tuple, float, int, np.generic)):
+            raise TypeError
+        array = np.asarray(array)
+    if array.dtype is dtype and array.flags.carray:
+        return array
+    kind, size = array.dtype.kind, array.dtype.itemsize
+    if not (kind in "iu" or (kind == "f" and size in (4, 8))):
+        raise TypeError
+    if kind == "f" and (size > dtype.itemsize or dtype is INT64):
+        with np.errstate(all="ignore"):
+            return array.astype(dtype, "C")
+    return array.astype(dtype, "C")
+
+
 class Variants:
     """The validated path that all public functions of a problem share.
 
@@ -102,6 +120,69 @@ class Variants:
 
     # ---- what goes in and out ----
 
+    def converted_at_once(self, X: Any, y: Any, parameters: Any, s: Any) -> Any:
+        """Arguments of other types as the driver takes them; None if that takes more than a cast.
+
+        The values are those that `validated` would give. It refuses, and explains, all the others.
+        """
+        try:
+            X = X if type(X) is ndarray and X.dtype.kind == "f" else of_real(X, F64)
+            dtype, of_y = X.dtype, self.target.dtype or X.dtype
+            if type(y) is ndarray and y.dtype.kind == "b":
+                y = y.view(np.int8)
+            taken = of_real(y, of_y)
+            if of_y is INT64 and taken is not y and not (taken == y).all():
+                return None  # not whole, or beyond int64
+            if self.target is validate.SIGNS and not taken.all():
+                if not ((taken == 0) | (taken == 1)).all():
+                    return None
+                taken = 2 * taken - 1
+            weights = None if s is None else of_real(s, dtype)
+            if weights is not s and np.count_nonzero(weights) != np.count_nonzero(s):
+                return None  # too small for float32
+            found = [p if p is None or type(p) is float else of_real(p, dtype) for p in parameters]
+            if self.scalar_bias and type(found[1]) is ndarray:
+                found[1] = float(found[1]) if found[1].ndim == 0 else found[1]
+        except (TypeError, ValueError, OverflowError):
+            return None
+        return X, taken, tuple(found), weights
+
+    def written_into(self, given: Any, out: tuple[Any, ...], inputs: tuple[Any, ...]) -> Any:
+        """The arrays of `out`, replaced by those that the caller gave; no array for a number."""
+        names, advice = list(self.shapes), "pass what gradient returned for the same shapes"
+        if not isinstance(given, (tuple, list)) or len(given) != len(names):
+            what = describe(given)
+            raise TypeError(f"out must hold ({', '.join(names)}) and is {what}: {advice}")
+        arrays = list(out)
+        for k, (name, mine, array) in enumerate(zip(names, given, out, strict=True)):
+            if mine is None or (self.scalar_bias and k == 1):
+                continue
+            if not (is_ready(mine, array.dtype) and mine.shape == array.shape):
+                what = describe(mine)
+                if type(mine) is ndarray:
+                    what = f"of shape {mine.shape} and {mine.dtype}"
+                raise ValueError(
+                    f"out.{name} must be an array of shape {array.shape} and {array.dtype} and is "
+                    f"{what}: {advice}, or np.empty({array.shape}, np.{array.dtype})"
+                )
+            if not mine.flags.carray:
+                raise ValueError(f"out.{name} is not in C order, aligned and writeable: {advice}")
+            for other in (*inputs, *arrays[:k]):
+                if type(other) is ndarray and np.may_share_memory(mine, other):
+                    raise ValueError(
+                        f"out.{name} shares memory with another argument, which would be "
+                        f"overwritten: pass out.{name}.copy()"
+                    )
+            arrays[k] = mine
+        return tuple(arrays)
+
+    def copied_into(self, given: Any, out: tuple[Any, ...], inputs: tuple[Any, ...]) -> Any:
+        """The arrays of `written_into`, with the values of `out`."""
+        arrays = self.written_into(given, out, inputs)
+        for mine, array in zip(arrays, out, strict=True):
+            mine[...] = array
+        return arrays
+
     def values(self, out: tuple[Any, ...], parameters: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays in the form that public functions return: the bias None, if it was, or a float."""
         if parameters[-1] is None:
@@ -111,6 +192,16 @@ class Variants:
     def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays as the variants take and return them: a bias that is one number is a float."""
         return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
+
+    def fit_together(self, X: Any, arrays: tuple[Any, ...]) -> bool:
+        """Whether the sizes of X and of the parameters agree."""
+        sizes = {"D": X.shape[1]}
+        pairs = zip(self.shapes.values(), arrays, strict=True)
+        return all(
+            sizes.setdefault(letter, n) == n
+            for letters, array in pairs
+            for letter, n in zip(letters, array.shape if letters else (), strict=True)
+        )
 
     def converted(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
         """The parameters as arrays in X's dtype."""
@@ -197,11 +288,11 @@ class Variants:
             raise validate.too_large(X.dtype, named, wider and X.dtype == F32)
         return loss, weight, out
 
-    def run(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
-        """Loss, weight and output of a validated batch and parameters."""
+    def run(self, batch: Any, arrays: Any, options: Any, wanted: Any, out: Any = None) -> Any:
+        """Loss, weight and output of a validated batch and parameters; may write into `out`."""
         (X, y, s, rows), (reg, rate, variant, _), (_, goal) = batch, options, wanted
         if variant == "tiled" and not numba.config.DISABLE_JIT:
-            return self.run_tiled(batch, arrays, options, wanted)
+            return self.run_tiled(batch, arrays, options, wanted, out)
         if len(rows):
             X, y, s = X[rows], y[rows], s[rows] if len(s) else s
         s = s if len(s) else np.ndarray(len(X), X.dtype, ONE[X.itemsize], strides=(0,))
@@ -214,11 +305,12 @@ class Variants:
         out = tuple(np.asarray(part, dtype) for part in found)
         return float(loss), float(weight), finished(arrays, out, rate, goal)
 
-    def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any) -> Any:
+    def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any, out: Any = None) -> Any:
         """Loss, weight and output by the compiled driver; a loss of nan for invalid arguments."""
         (reg, rate, _, threads), (want_loss, goal) = options, wanted
         summing, dtype = goal == Goal.SUMS, batch[0].dtype
-        out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in arrays)
+        if out is None:
+            out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in arrays)
         call = batch, self.scalars(arrays), out, (reg, rate), (want_loss, int(goal))
         kernel = self.sums_kernel if summing else self.kernel
         loss, weight, invalid = run_shared(kernel, call, threads)

@@ -13,9 +13,12 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 
 @pytest.fixture
 def woken(monkeypatch):
-    """How many helpers of the pool each call woke."""
-    from kernels.engine.pool import POOL
+    """How many helpers of the pool each call woke, on a machine on which none is ever kept off."""
+    from kernels.engine import pool
 
+    POOL = pool.POOL
+    monkeypatch.setattr(pool, "REST", 0)
+    monkeypatch.setattr(POOL, "rested", 0.0)
     numbers, wake = [], POOL.wake
     monkeypatch.setattr(
         POOL, "wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job)

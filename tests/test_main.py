@@ -1,5 +1,8 @@
 """`python -m kernels` checks every kernel, and reports one that is wrong."""
 
+import re
+import sys
+
 import numpy as np
 import pytest
 
@@ -36,3 +39,14 @@ def test_from_the_command_line():
     done = run_python("-m", "kernels")
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("every kernel is right\n")
+
+
+@pytest.mark.parametrize("bar", [True, False])
+def test_compile_fills_the_cache(bar, capsys, monkeypatch):
+    if not bar:
+        monkeypatch.setitem(sys.modules, "tqdm", None)  # as if it were not installed
+    assert main(["--compile"]) == 0
+    printed = capsys.readouterr()
+    assert re.search(r"(?m)^\d+ functions, compiled or found in \d+ s, in the cache:$", printed.out)
+    assert ("two_layer float32 loop" in printed.err) == bar
+    assert ("two_layer float32 loop" in printed.out) != bar

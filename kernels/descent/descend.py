@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import validate
+from ..engine.reduce import Goal
 from .diagnosis import Features, why_not_converged
 from .loop import Status, descent_loop, divergence_state, diverging
 from .rates import SAFE, safe_rate
@@ -40,8 +41,9 @@ class Model:
 
     curvature: float | None  # bound on ∂²loss/∂score²; None where no bound is known
     loop: Mapping[int, Callable[..., Any]]  # by the itemsize of X: see `compiled_loop`
-    # The last says whether the gradient is wanted; by the variant of the settings, unchecked.
-    loss_and_gradient: Callable[[Batch, Arrays, Settings, bool], tuple[float, Any]]
+    # (batch, parameters, settings, goal, learning rate, arrays that may be written) -> the loss and
+    # what the goal says; by the variant of the settings, unchecked.
+    compute: Callable[..., tuple[float, Any]]
     unpack: Callable[[Arrays, bool], Any]  # (parameters, fit_bias) -> the public named tuple
     check: Callable[[Batch, Arrays, Settings], Any]  # raises an error if the dtype overflows
     # Of labels: (X, parameters) -> the scores, (N,) for -1 and +1 or (N, K) for 0..K-1.
@@ -59,8 +61,7 @@ class Descent:
         rate = settings.learning_rate
         self.rate = self.safe[0] if rate is None else rate
         self.parameters = tuple(p.copy() for p in start)
-        both = self.parameters, tuple(np.empty_like(p) for p in self.parameters)
-        self.pairs = [(arrays, tuple(p.reshape(-1) for p in arrays)) for arrays in both]
+        self.spare = tuple(np.empty_like(p) for p in self.parameters)  # for gradients or results
         self.moves = [settings.fit_bias or k % 2 == 0 for k in range(len(start))]
         self.i = self.begun = len(past_losses)
         self.end = self.i + settings.max_iter
@@ -69,16 +70,35 @@ class Descent:
         self.step, self.norm, self.in_range = 0.0, math.inf, True
         full_batch, compiles = self.batches.full_batch, not numba.config.DISABLE_JIT
         size = sum(p.size for p, moves in zip(start, self.moves, strict=True) if moves)
-        small = len(X) * size <= SMALL and full_batch and compiles and settings.variant == "tiled"
-        self.iterate = model.loop[X.itemsize] if small else descent_loop(self.loss_and_vectors)
+        self.small = self.batches.size * size <= SMALL and compiles and settings.variant == "tiled"
+        self.iterate = model.loop[X.itemsize] if self.small else descent_loop(self.loss_and_vectors)
+        _, tol, rtol = self.tolerances
+        asked = full_batch or tol > 0 or rtol > 0  # for the lengths of steps
+        self.at_once = not (self.small or asked) and all(self.moves)
         # With batches the first epoch may be all growth: so compare with what was before it.
         before = [] if full_batch else [self.loss()]
         self.first_loss = max([*past_losses[:1], *before], default=math.nan)
         self.divergence_state = divergence_state(self.first_loss)
 
-    def loss_and_vectors(self, batch: Batch, parameters: Arrays, *_: Any) -> tuple[float, Arrays]:
-        loss, gradient = self.model.loss_and_gradient(batch, parameters, self.settings, True)
-        return loss, tuple(np.asarray(g, batch[0].dtype).reshape(-1) for g in gradient)
+    def loss_and_vectors(
+        self, batch: Batch, parameters: Arrays, gradient: Any = (None,), *_: Any
+    ) -> tuple[float, Arrays]:
+        call = batch, parameters, self.settings, Goal.GRADIENT, 0.0, gradient[0]
+        loss, found = self.model.compute(*call)
+        return loss, tuple(np.asarray(g, batch[0].dtype).reshape(-1) for g in found)
+
+    def steps_at_once(self, data: Any, rates: Array, losses: Array) -> tuple[int, int, float]:
+        """Like the loop, where nobody asks for gradients or lengths: the kernels make the steps."""
+        (X, y, s, rows), size = data
+        for i, rate in enumerate(rates):
+            batch = X, y, s, rows[i * size : (i + 1) * size]
+            call = batch, self.parameters, self.settings, Goal.STEP, float(rate), self.spare
+            losses[i], stepped = self.model.compute(*call)
+            if not math.isfinite(losses[i]):
+                return i + 1, Status.DIVERGED, math.inf
+            self.parameters, self.spare = stepped, self.parameters
+        finite = validate.all_finite(self.parameters)
+        return len(losses), Status.RUNNING if finite else Status.DIVERGED, math.inf
 
     @property
     def tolerances(self) -> tuple[float, float, float]:
@@ -88,9 +108,9 @@ class Descent:
 
     def loss(self) -> float:
         """The loss of the current parameters on all samples."""
-        call = self.batches.all, self.parameters, self.settings, False
+        call = self.batches.all, self.parameters, self.settings, Goal.NOTHING
         with np.errstate(all="ignore"):
-            return self.model.loss_and_gradient(*call)[0]
+            return self.model.compute(*call)[0]
 
     def gradient_norm(self) -> float:
         """The largest component of the gradient at the current parameters on all samples."""
@@ -115,7 +135,7 @@ class Descent:
         exact = tuple(p.astype(wide) for p in self.parameters)
         with np.errstate(all="ignore"):
             _, vectors = self.loss_and_vectors(self.batches.all, self.parameters)
-            _, right = self.model.loss_and_gradient(batch, exact, in_numpy, True)
+            _, right = self.model.compute(batch, exact, in_numpy, Goal.GRADIENT)
             differences = [v - np.reshape(r, -1) for v, r in zip(vectors, right, strict=True)]
             return self.largest(differences)
 
@@ -123,12 +143,15 @@ class Descent:
         return self.model.unpack(parameters, self.settings.fit_bias)
 
     def run(self, measure: Callable[..., Any] | None = None) -> "Descent":
-        callback, per_epoch = self.settings.callback, self.batches.per_epoch
-        segment = SEGMENT if self.batches.full_batch and not callback and not measure else 1
+        callback, batches, per_epoch = self.settings.callback, self.batches, self.batches.per_epoch
+        watched = callback or (self.settings.progress and not self.small)
         with np.errstate(all="ignore"), progress_bar(self.settings) as bar:
             while self.i < self.end and self.status == Status.RUNNING:
                 before = tuple(p.copy() for p in self.parameters) if callback else ()
-                losses = self.advance(min(segment, self.end - self.i))
+                most = 1 if watched or (measure and batches.full_batch) else SEGMENT
+                if not batches.full_batch:  # an epoch has its own order
+                    most = min(most, per_epoch - self.i % per_epoch)
+                losses = self.advance(min(most, self.end - self.i))
                 if callback and len(losses) and self.status != Status.DIVERGED:
                     shown = self.public(tuple(p.copy() for p in before))
                     if callback(self.i, float(losses[0]), shown):
@@ -137,7 +160,7 @@ class Descent:
                 self.i += len(losses)
                 ended = len(losses) > 0 and self.i % per_epoch == 0
                 if ended and self.status != Status.DIVERGED:
-                    if not self.batches.full_batch:
+                    if not batches.full_batch:
                         self.judge_epoch()
                     if measure:
                         self.measures.append(measure(*self.public(self.parameters)))
@@ -147,18 +170,27 @@ class Descent:
         return self
 
     def advance(self, iterations: int) -> Array:
-        """Run up to `iterations` iterations on one batch; return their losses."""
-        settings, full_batch, losses = self.settings, self.batches.full_batch, np.empty(iterations)
+        """Run up to `iterations` iterations, of one epoch if there are batches; the losses."""
+        settings, full_batch = self.settings, self.batches.full_batch
+        losses, steps = np.empty(iterations), np.zeros(iterations)
         epochs = np.arange(self.i, self.i + iterations) // self.batches.per_epoch
-        rates = self.rate * settings.learning_rate_decay**epochs
-        # Of several batches, one cannot tell whether the descent converges or diverges.
-        tolerances = self.tolerances if full_batch else (math.nan,) * 3
-        state = self.divergence_state if full_batch else divergence_state()
-        call = self.batches.at(self.i), *self.pairs, (settings.reg, *tolerances)
-        rates = np.outer(np.maximum(rates, SMALLEST), self.moves)
-        done, self.status, step, self.norm = self.iterate(*call, rates, losses, state)
-        self.step = max(self.step if self.i % self.batches.per_epoch else 0.0, step)  # of the epoch
-        self.in_range = math.isfinite(losses[done - 1] + step)
+        rates = np.maximum(self.rate * settings.learning_rate_decay**epochs, SMALLEST)
+        data = self.batches.since(self.i)
+        if self.at_once:
+            done, self.status, self.norm = self.steps_at_once(data, rates, losses)
+        else:
+            # Of several batches, one cannot tell whether the descent converges or diverges.
+            tolerances = self.tolerances if full_batch else (math.nan,) * 3
+            state = self.divergence_state if full_batch else divergence_state(math.inf)
+            pairs = [(p, tuple(a.reshape(-1) for a in p)) for p in (self.parameters, self.spare)]
+            call = data, *pairs, (settings.reg, *tolerances)
+            rates = np.outer(rates, self.moves)
+            done, self.status, self.norm = self.iterate(*call, rates, (losses, steps), state)
+        if full_batch:
+            self.step = steps[done - 1]
+        else:  # the longest of the epoch
+            self.step = max(self.step if self.i % self.batches.per_epoch else 0.0, steps.max())
+        self.in_range = math.isfinite(losses[done - 1] + steps[done - 1])
         diverged = self.status == Status.DIVERGED and full_batch and self.in_range
         if diverged and self.cannot_diverge():  # rounding grew; that loss led to no step
             done, self.status = done - 1, Status.RUNNING
@@ -174,7 +206,11 @@ class Descent:
             self.norm = self.gradient_norm()
             if self.norm <= gtol:
                 self.status = Status.CONVERGED
-        if diverging(np.concatenate(self.losses[-per_epoch:]).mean(), self.divergence_state):
+        epoch, held = list[Array](), 0
+        while held < per_epoch:
+            epoch.append(self.losses[-1 - len(epoch)])
+            held += len(epoch[-1])
+        if diverging(np.concatenate(epoch[::-1])[-per_epoch:].mean(), self.divergence_state):
             self.status = Status.DIVERGED
 
     @functools.cached_property

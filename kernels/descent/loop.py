@@ -75,29 +75,32 @@ def descent_loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
     """The loop around ``loss_and_gradient(batch, arrays, gradient, reg) -> (loss, vectors)``.
 
     It steps the parameters, by a row of `rates` in each iteration, until `losses` is full or the
-    descent has converged or diverged. `parameters`, and `gradient` to be written, are pairs: the
-    arrays, and vectors of the same memory; `limits` is (reg, gtol, tol, rtol). Gives the number of
-    iterations, the status, the length of the last step, and the largest component of the last
-    gradient, after which there was no step if that was at most gtol.
+    descent has converged or diverged. Each iteration takes the next `size` of the batch's row
+    numbers, or all of the batch if that is 0. `parameters`, and `gradient` to be written, are
+    pairs: the arrays, and vectors of the same memory; `limits` is (reg, gtol, tol, rtol). Writes
+    the losses and lengths of the steps; gives the number of iterations, the status, and the largest
+    component of the last gradient, after which there was no step if that was at most gtol.
     """
 
-    def loop(batch, parameters, gradient, limits, rates, losses, state):
-        (arrays, vectors), (reg, gtol, tol, rtol), step, norm = parameters, limits, 0.0, np.inf
+    def loop(data, parameters, gradient, limits, rates, written, state):
+        (batch, size), (arrays, vectors), (losses, steps) = data, parameters, written
+        (X, y, s, rows), (reg, gtol, tol, rtol), norm = batch, limits, np.inf
         for i in range(len(losses)):
-            losses[i], slope = loss_and_gradient(batch, arrays, gradient, reg)
+            taken = rows[i * size : (i + 1) * size] if size > 0 else rows
+            losses[i], slope = loss_and_gradient((X, y, s, taken), arrays, gradient, reg)
             if diverging(losses[i], state):
-                return i + 1, np.intp(Status.DIVERGED), step, norm
+                return i + 1, np.intp(Status.DIVERGED), norm
             if gtol > 0:
                 norm = largest_component(slope, rates[i])
                 if norm <= gtol:
-                    return i + 1, np.intp(Status.CONVERGED), step, norm
+                    return i + 1, np.intp(Status.CONVERGED), norm
             squares = apply_step(vectors, slope, rates[i])
-            step = math.sqrt(squares[0])
+            steps[i] = step = math.sqrt(squares[0])
             if not step < math.inf:
-                return i + 1, np.intp(Status.DIVERGED), step, norm
+                return i + 1, np.intp(Status.DIVERGED), norm
             if step <= tol or step <= rtol * math.sqrt(squares[1]):
-                return i + 1, np.intp(Status.CONVERGED), step, norm
-        return len(losses), np.intp(Status.RUNNING), step, norm
+                return i + 1, np.intp(Status.CONVERGED), norm
+        return len(losses), np.intp(Status.RUNNING), norm
 
     return loop
 
@@ -139,6 +142,7 @@ def compiled_loop(
         parameters = types.Tuple((arrays, vectors))
         gradient = types.Tuple((types.Tuple([array(real, p.ndim) for p in arrays]), vectors))
         limits, numbers = types.UniTuple(types.float64, 4), array(types.float64, 1)
-        return batch, parameters, gradient, limits, array(types.float64, 2), numbers, numbers
+        data, written = types.Tuple((batch, types.intp)), types.UniTuple(numbers, 2)
+        return data, parameters, gradient, limits, array(types.float64, 2), written, numbers
 
     return Kernel(jit(loop), signature)

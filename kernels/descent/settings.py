@@ -121,13 +121,17 @@ class Batches:
         self.full_batch = self.per_epoch == 1
         self.epoch, self.order = -1, self.rows
 
-    def at(self, iteration: int) -> Batch:
+    def since(self, iteration: int) -> tuple[Batch, int]:
+        """The batch with the rows of the rest of an epoch, and how many an iteration takes.
+
+        All samples, and 0, if there is a single batch.
+        """
         if self.full_batch:
-            return self.all
+            return self.all, 0
         epoch, position = divmod(iteration, self.per_epoch)
         if epoch != self.epoch:
             # Seed and epoch alone decide, so a descent can be continued in the middle of an epoch.
             order = np.random.default_rng((self.seed, epoch)).permutation(len(self.rows))
             self.epoch, self.order = epoch, self.rows[order]
         X, y, s, _ = self.all
-        return X, y, s, self.order[position * self.size : (position + 1) * self.size]
+        return (X, y, s, self.order[position * self.size :]), self.size

@@ -14,7 +14,7 @@ from .average import average
 from .cache import entry_point
 from .jit import device_function, jit
 from .parameter_pass import make_parameter_pass, plan_pass, workspace_shape
-from .pool import DONE, POOL, Role, atomic_fetch_add, spin_until_done, workspace_type
+from .pool import DONE, POOL, WAITED, Role, atomic_fetch_add, spin_until_done, workspace_type
 from .reduce import Goal, reduce_layer, squares, totals
 from .tile_pass import geometry, gradient_length, hidden_layer, is_by_columns, make_tile_pass
 
@@ -45,6 +45,7 @@ def layer_fits(D, W, b):
 @device_function
 def no_pass(batch, layers, written, plan, workspace, wanted):
     """Stand in for the pass over parameters of a problem with one score, which never takes it."""
+    return 0
 
 
 def make_driver(  # noqa: C901
@@ -93,7 +94,9 @@ def make_driver(  # noqa: C901
             if by_parameters:
                 asked = want_loss, goal, reg, rate
                 plan = plan_pass(N, D, K, above, X.itemsize)
-                parameter_pass(batch, layers, written, plan, workspace, asked)
+                spins = parameter_pass(batch, layers, written, plan, workspace, asked)
+                if role == Role.LEADER:
+                    workspace[2][WAITED] = spins
             else:
                 by_columns = is_by_columns(X, rows)
                 tile, rows_of_chunk, _, scratch_rows, _ = geometry(

@@ -273,7 +273,7 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
     def parameter_pass(batch, layers, written, plan, workspace, wanted):  # noqa: C901
         """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
 
-        wanted = (want_loss, goal, reg, learning rate).
+        wanted = (want_loss, goal, reg, learning rate). Returns how often it has spun in vain.
         """
         keep_out_of_line()
         (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, wanted
@@ -370,5 +370,6 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
                     invalid += gradient_item(hidden, R2, (W2, b2), out, block, settings)
             sums[item, 0], sums[item, 1], sums[item, 2] = loss, weights, invalid
             atomic_fetch_add(counters, DONE)
+        return spins
 
     return jit(parameter_pass)

@@ -1,9 +1,13 @@
 """The thread pool: helper threads that take chunks of a call together with the calling thread.
 
-The calling thread, the leader, and all helpers that are awake take chunks until none is left. An
-idle helper busy-waits for about 60 µs before it sleeps, because waking a sleeping thread takes
-longer than a small batch. The waiting is compiled and does not hold the GIL. Each chunk has its own
-sums, so the result does not depend on which thread takes which chunk.
+The calling thread, the leader, and all helpers that are awake take chunks until none is left. Each
+chunk has its own sums, so the result does not depend on which thread takes which chunk.
+
+Waking a sleeping thread takes as long as a small call. So an idle helper busy-waits for the next
+call, for as long as the last one took: at least 60 µs, at most KERNELS_SPIN_US µs (1000 by
+default), which is what it costs when no call follows. The waiting is compiled and does not hold the
+GIL. Short calls that come after a longer pause run on the leader alone; so do calls after one in
+which a helper was kept from its processor, for a while.
 """
 
 import contextlib
@@ -24,10 +28,13 @@ from numba.extending import intrinsic
 
 from .jit import device_function, jit
 
-# Indices in `chunk_counters`, in two cache lines: next chunk to take, number of chunks done.
-NEXT, DONE = 0, 8
-# Limits on busy-waiting for the next call and for the last chunk; a spin takes about 20 ns.
-CALL_SPINS, CHUNK_SPINS = 3_000, 100_000
+# Indices in `chunk_counters`, in two cache lines: next chunk to take; number of chunks done, and
+# how often the leader has spun in vain.
+NEXT, DONE, WAITED = 0, 8, 9
+CHUNK_SPINS = 100_000  # limit on busy-waiting for the last chunk; a spin takes some 20 ns
+SPIN_SECONDS, SPIN_MICROSECONDS = 60e-6, 1000  # least time to busy-wait for a call; default limit
+FEW = 4  # chunks that are done before a sleeping helper has woken
+REST = 20  # calls' lengths without helpers, after they made a call take twice as long
 YIELD_SPINS = 1_000  # on the other threads of a phase, which may be waiting for this processor
 
 
@@ -125,14 +132,15 @@ def spin_until_done(chunk_counters, chunks):
     spins = 0
     while spins < CHUNK_SPINS and atomic_load(chunk_counters, DONE) != chunks:
         spins += 1
+    chunk_counters[WAITED] += spins
     return spins < CHUNK_SPINS
 
 
 @jit
-def spin_for_next_call(call_epoch, seen):
-    """Busy-wait for the next call, for at most CALL_SPINS spins."""
+def spin_for_next_call(call_epoch, seen, most):
+    """Busy-wait for the next call, for at most this number of spins."""
     spins = 0
-    while spins < CALL_SPINS and atomic_load(call_epoch, 0) == seen:
+    while spins < most and atomic_load(call_epoch, 0) == seen:
         spins += 1
 
 
@@ -151,6 +159,29 @@ def cpus() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def from_environment(name: str, least: int) -> int | None:
+    """Return the whole number in an environment variable, None if that is not set."""
+    asked = os.environ.get(name, "")
+    if not asked:
+        return None
+    if not asked.strip().isdigit() or int(asked) < least:
+        raise ValueError(
+            f"the environment variable {name} is {asked!r}: "
+            f"set it to a whole number, at least {least}, or unset it"
+        )
+    return int(asked)
+
+
+def seconds_of_a_spin() -> float:
+    """Return how long a spin takes here: what a pause costs differs between processors."""
+    nobody, times = np.zeros(1, np.int64), list[float]()
+    for _ in range(3):
+        begun = time.perf_counter()
+        spin_for_next_call(nobody, 0, 1000)
+        times.append((time.perf_counter() - begun) / 1000)
+    return max(1e-9, min(times))
+
+
 class Job(NamedTuple):
     """A call whose chunks a helper takes."""
 
@@ -166,26 +197,26 @@ class Pool:
     def __init__(self) -> None:
         self.threads = 0  # 0: not set
         self.call_epoch = np.zeros(1, np.int64)  # a leader adds 1 for the helpers that busy-wait
+        self.spin, self.spin_limit, self.of_a_spin = SPIN_SECONDS, 0.0, 1.0  # seconds
+        self.ended = self.rested = 0.0  # when the last call ended; until when helpers are left out
         self.reset()
 
     def reset(self) -> None:
         """Start without helpers, as in a forked child, which has none of its parent's threads."""
-        self.helpers, self.lock = 0, threading.Lock()
+        self.helpers, self.lock, self.leaders = 0, threading.Lock(), set[int]()
         self.jobs: queue.SimpleQueue[Job] = queue.SimpleQueue()
 
     def default_threads(self) -> int:
         """Return the number set by `set_threads`, or KERNELS_NUM_THREADS, or the number of CPUs."""
-        if self.threads:
-            return self.threads
-        asked = os.environ.get("KERNELS_NUM_THREADS", "")
-        if not asked:
-            return cpus()
-        if not asked.strip().isdigit() or int(asked) < 1:
-            raise ValueError(
-                f"the environment variable KERNELS_NUM_THREADS is {asked!r}: "
-                "set it to a whole number, at least 1, or unset it"
-            )
-        return int(asked)
+        return self.threads or from_environment("KERNELS_NUM_THREADS", 1) or cpus()
+
+    def useful_threads(self, chunks: int) -> int:
+        """Return the number of threads for a call that does not ask for one."""
+        threads, now = self.default_threads(), time.perf_counter()
+        asleep = now - self.ended > self.spin
+        if now < self.rested or (asleep and chunks <= FEW):
+            return 1
+        return max(1, threads // (len(self.leaders) + 1))  # other threads are calling, too
 
     def run(
         self,
@@ -202,27 +233,44 @@ class Pool:
         whether the other three are valid.
         """
         dtype = call[0][0].dtype
-        threads = min(threads or self.default_threads(), chunks) if chunks > 1 else 1
-        if threads == 1:
+        if chunks == 1 or threads == 1:
             return kernel(*call, NO_WORKSPACE[dtype.itemsize], Role.SERIAL.value)[:3]
+        threads, leader = min(threads or self.useful_threads(chunks), chunks), threading.get_ident()
+        if threads == 1:
+            *result, _ = kernel(*call, NO_WORKSPACE[dtype.itemsize], Role.SERIAL.value)
+            self.ended = time.perf_counter()
+            return tuple(result)
         chunk_counters = np.zeros(2 * DONE, np.int64)
         partials, sums = np.empty((chunks, numbers), dtype), np.empty((chunks, 3))
         workspace = partials, sums, chunk_counters, self.call_epoch
         errors: list[BaseException] = []
         help_with = (*call, workspace, Role.WORKER.value)
-        self.wake(threads - 1, Job(kernel, help_with, errors, _current_cpu()))
-        *result, done = kernel(*call, workspace, Role.LEADER.value)
-        if not done:
-            while chunk_counters[DONE] < chunks:
-                if errors:
-                    raise errors[0]
-                time.sleep(1e-4)
-            *result, _ = kernel(*call, workspace, Role.REDUCE.value)
+        self.leaders.add(leader)
+        begun = time.perf_counter()
+        try:
+            self.wake(threads - 1, Job(kernel, help_with, errors, _current_cpu()))
+            *result, done = kernel(*call, workspace, Role.LEADER.value)
+            if not done:
+                while chunk_counters[DONE] < chunks:
+                    if errors:
+                        raise errors[0]
+                    time.sleep(1e-4)
+                *result, _ = kernel(*call, workspace, Role.REDUCE.value)
+        finally:
+            self.leaders.discard(leader)
+        self.ended = time.perf_counter()
+        took, waited = self.ended - begun, chunk_counters[WAITED] * self.of_a_spin
+        self.spin = min(max(SPIN_SECONDS, took), self.spin_limit)
+        if not done or waited > took / 2:  # somebody else had the helper's processor
+            self.rested = self.ended + REST * took
         return tuple(result)
 
     def wake(self, helpers: int, job: Job) -> None:
         """Queue a job for this number of helpers, and start those that do not exist yet."""
         if self.helpers < helpers:
+            asked = from_environment("KERNELS_SPIN_US", 0)
+            self.spin_limit = 1e-6 * (SPIN_MICROSECONDS if asked is None else asked)
+            self.of_a_spin = seconds_of_a_spin()
             # RuntimeError: the interpreter is shutting down and cannot start threads
             with self.lock, contextlib.suppress(RuntimeError):
                 while self.helpers < helpers:
@@ -237,7 +285,8 @@ class Pool:
         while True:
             seen = self.call_epoch[0]
             if jobs.empty():
-                spin_for_next_call(self.call_epoch, seen)
+                most = int(min(self.spin, self.spin_limit) / self.of_a_spin)
+                spin_for_next_call(self.call_epoch, seen, most)
             avoided = _do(jobs.get(), avoided)
 
 

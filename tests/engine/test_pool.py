@@ -4,9 +4,12 @@ The kernel adds the rows of each chunk. It is not cached: an edit of this file w
 """
 
 import concurrent.futures
+import math
 import multiprocessing
 import os
+import queue
 import threading
+import time
 
 import numba
 import numpy as np
@@ -97,6 +100,67 @@ def test_how_many_helpers_a_call_wakes(kernel, X, woken, monkeypatch):
         run(kernel, X, None)
     monkeypatch.delenv("KERNELS_NUM_THREADS")
     assert POOL.default_threads() == pool.cpus()
+
+
+@pytest.fixture
+def two_by_default(kernel, X, monkeypatch):
+    """A pool of its own, with two threads, of which the last call has just ended."""
+    monkeypatch.setattr(POOL, "threads", 2)
+    for name in ("rested", "ended", "spin"):
+        monkeypatch.setattr(POOL, name, getattr(POOL, name))
+    POOL.rested, POOL.spin, POOL.ended = 0.0, 1e6, time.perf_counter()
+
+
+def test_short_calls_after_a_pause_run_on_one_thread(kernel, X, woken, two_by_default):
+    run(kernel, X[: 4 * ROWS], None)
+    POOL.ended -= 1e7  # longer than helpers busy-wait
+    run(kernel, X[: 4 * ROWS], None)
+    assert woken == [1]
+    POOL.spin = 1e6  # so that the last call has just ended
+    run(kernel, X[: 4 * ROWS], None)
+    POOL.ended -= 1e7
+    run(kernel, X[: 5 * ROWS], None)
+    assert woken == [1, 1, 1]
+
+
+def test_after_waiting_in_vain_calls_run_on_one_thread_for_a_while(
+    kernel, X, woken, two_by_default, monkeypatch
+):
+    monkeypatch.setattr(pool, "REST", 100)
+    assert run(with_a_late_chunk(kernel), X, None) == run(kernel, X, 1)
+    assert woken == [1]
+    assert POOL.rested > time.perf_counter()
+    run(kernel, X, None)
+    assert woken == [1]
+    POOL.rested = time.perf_counter()
+    run(kernel, X, None)
+    assert woken == [1, 1]
+
+
+def test_threads_that_call_at_the_same_time_share_the_helpers(kernel, X, woken, two_by_default):
+    def calls_meanwhile(*arguments):
+        if arguments[-1] == Role.LEADER and not woken[1:]:
+            run(kernel, X, None)
+        return kernel(*arguments)
+
+    POOL.threads = 4
+    run(calls_meanwhile, X, None)
+    assert woken == [3, 1]
+
+
+@pytest.mark.parametrize(("asked", "limit"), [("0", 0.0), ("250", 250e-6), ("", 1e-3)])
+def test_how_long_helpers_busy_wait(asked, limit, kernel, X, monkeypatch):
+    monkeypatch.setenv("KERNELS_SPIN_US", asked)
+    monkeypatch.setattr(POOL, "helpers", 0)  # helpers of a pool without any read it
+    monkeypatch.setattr(POOL, "jobs", queue.SimpleQueue())
+    monkeypatch.setattr(POOL, "spin_limit", math.nan)
+    run(kernel, X, 2)
+    assert POOL.spin_limit == pytest.approx(limit)
+    assert POOL.spin <= POOL.spin_limit
+    monkeypatch.setattr(POOL, "helpers", 0)
+    monkeypatch.setenv("KERNELS_SPIN_US", "1 ms")
+    with pytest.raises(ValueError, match="KERNELS_SPIN_US is '1 ms': set it to a whole number"):
+        run(kernel, X, 2)
 
 
 @pytest.mark.parametrize(("told", "cpus"), [(8, 8), (None, 1)])
