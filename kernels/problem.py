@@ -28,7 +28,7 @@ from .engine.reduce import Goal
 from .objective import Objective
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
-from .variants import ALL_ROWS, F32, F64, NO_WEIGHTS, Variants, is_ready
+from .variants import F32, F64, Variants
 
 TUPLES = {
     "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
@@ -42,7 +42,6 @@ TUPLES = {
 }
 SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
 LIGHT, HEAVY = validate.LIGHT, validate.HEAVY
-MANY = 4096  # labels, of which the first tell whether they are 0 and 1 and need conversion
 
 
 def linear_scores(X: Any, W: Any, b: Any) -> Any:
@@ -185,76 +184,40 @@ class Problem:
 
     def answering(self, want_loss: bool, goal: Goal, finish: Callable[..., Any]) -> Any:
         """The body of a public function; `finish` turns loss, weight and output into its result."""
-        variants, wanted, ndarray = self.variants, (want_loss, int(goal)), np.ndarray
-        ready, values, labels = variants.ready, variants.values, variants.target.dtype
-        check_ready, signs = variants.target.check_ready, variants.target is validate.SIGNS
-        kernel, of_sums = variants.kernel, None
+        variants, wanted = self.variants, (want_loss, int(goal))
+        ready, values, check_ready = variants.ready, variants.values, variants.target.check_ready
+        kernel, of_out = variants.kernel, None
         if goal == Goal.SUMS:
-            kernel, of_sums = variants.sums_kernel, F64
+            kernel, of_out = variants.sums_kernel, F64
         compiled = not numba.config.DISABLE_JIT
 
-        def answer(  # noqa: PLR0913
-            X,
-            y,
-            parameters,
-            s,
-            class_weight,
-            reg,
-            variant,
-            threads,
-            rate=0.0,
-            out=None,
-            cast=False,
-        ):
-            tiled = class_weight is None and compiled and type(variant) is str
+        def answer(X, y, parameters, s, class_weight, reg, variant, threads, rate=0.0, out=None):  # noqa: PLR0913
             if (
-                tiled
-                and type(X) is ndarray
-                and ((dtype := X.dtype) is F64 or dtype is F32)
-                and X.ndim == 2
-                and type(y) is ndarray
-                and y.ndim == 1  # the driver's signature has one dimension
-                and not (signs and y.size > MANY and not y[:64].all())
+                class_weight is None
+                and compiled
+                and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
                 and 0 <= reg <= HEAVY
                 and (threads is None or (type(threads) is int and threads > 0))
                 and type(rate) is float
                 and 0 <= rate <= LARGEST
-                and (arrays := ready(parameters, dtype, of_sums or dtype)) is not None
-                and (s is None or (is_ready(s, dtype) and s.shape == y.shape))
+                and (found := ready(X, y, parameters, s, of_out)) is not None
             ):
-                of_y, size, (N, D), (inputs, into) = (
-                    labels or dtype,
-                    dtype.itemsize,
-                    X.shape,
-                    arrays,
-                )
-                taken = y.astype(of_y) if y.dtype is not of_y and y.dtype.kind == "i" else y
-                if is_ready(taken, of_y):
-                    if check_ready is not None:
-                        check_ready(taken if s is None else taken[s != 0])
-                    if out is not None:
-                        into = variants.written_into(out, into, (X, y, s, *inputs))
-                    call = (X, taken, NO_WEIGHTS[size] if s is None else s, ALL_ROWS), inputs, into
-                    if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
-                        loss, weight, invalid, _ = kernel[size](
-                            *call, (reg, rate), wanted, NO_WORKSPACE[size], SERIAL
-                        )
-                    else:
-                        shared = *call, (reg, rate), wanted
-                        loss, weight, invalid = run_shared(kernel, shared, threads)
-                    if not invalid and (s is None or LIGHT <= weight <= HEAVY):
-                        return finish(loss, weight, values(into, parameters))
+                batch, inputs, into = found
+                x, taken, weights, _ = batch
+                if check_ready is not None:
+                    check_ready(taken if s is None else taken[weights != 0])
+                if out is not None:
+                    into = variants.written_into(out, into, (*batch, *inputs))
+                call, (N, D), size = (batch, inputs, into, (reg, rate), wanted), x.shape, x.itemsize
+                if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
+                    loss, weight, invalid, _ = kernel[size](*call, NO_WORKSPACE[size], SERIAL)
+                else:
+                    loss, weight, invalid = run_shared(kernel, call, threads)
+                if not invalid and (s is None or LIGHT <= weight <= HEAVY):
+                    return finish(loss, weight, values(into, parameters))
             options = reg, rate, variant, threads
-            if cast:
-                return None
-            if tiled:  # other types may only need a cast
-                easy = variants.converted_at_once(X, y, parameters, s)
-                if easy is not None:
-                    found = answer(*(*easy, None, reg, variant, threads, rate, out, True))
-                    if found is not None:
-                        return found
             with np.errstate(all="ignore"):
                 data = X, y, s, class_weight
                 loss, weight, found = variants.validated(data, parameters, options, wanted)
@@ -329,12 +292,15 @@ class Problem:
         """The scores, if nothing needs conversion and all are finite; else None."""
         if type(X) is not np.ndarray or not (X.dtype is F64 or X.dtype is F32) or X.ndim != 2:
             return None
-        ready = self.variants.ready(parameters, X.dtype, X.dtype)
-        if ready is None or not X.size or not self.variants.fit_together(X, ready[0]):
+        try:
+            arrays, _ = self.variants.ready_parameters(parameters, X.dtype, X.dtype)
+        except (TypeError, ValueError, OverflowError):
             return None
-        z = self.scores_of(X, *ready[0])
-        # A hidden layer can hide an infinity.
-        finite = np.isfinite(z).all() and (not self.network or np.isfinite(X).all())
+        if not X.size or not self.variants.fit_together(X, arrays):
+            return None
+        z = self.scores_of(X, *arrays)
+        # A hidden layer can hide an infinity. A sum that only overflows takes the other path, too.
+        finite = math.isfinite(z.sum()) and (not self.network or math.isfinite(X.sum()))
         return z if finite else None
 
     def scores_in_range(self, X: Any, parameters: tuple[Any, ...], to_return: bool) -> Any:

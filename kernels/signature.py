@@ -57,7 +57,6 @@ TYPES: dict[str, Any] = {
     "sample_weight": "ArrayLike | None",
     "class_weight": "ArrayLike | Mapping | str | None",
     "classes": int | None,
-    "out": "Gradient | None",
     "hidden": int,
     "std": float,
     "validation": tuple[ArrayLike, ArrayLike] | None,
@@ -91,7 +90,7 @@ def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
     header = f"{name}({ARGUMENTS[name]})".format(**parts)
     body = f"return {BODIES[name]}".format(**parts)
     function = define(problem.module, header, [body], call=call, Settings=Settings)
-    types = TYPES | types | {"start": returns | None}
+    types = TYPES | types | {"start": returns | None, "out": problem.Gradient | None}
     function.__annotations__ = {p: types[p] for p in inspect.signature(function).parameters}
     function.__annotations__["return"] = returns
     return function

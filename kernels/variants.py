@@ -15,11 +15,13 @@ from .engine.raw import averaged
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise
 
-F32, F64, INT64 = np.dtype(np.float32), np.dtype(np.float64), np.dtype(np.int64)
+F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
+INT64, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
 ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
+FIRST = 64  # labels, which tell whether they are 0 and 1 in place of -1 and +1
 BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
 
@@ -33,56 +35,87 @@ def is_moderate(reg: float) -> bool:
     return reg == 0 or 1 / validate.HEAVY <= reg <= validate.HEAVY
 
 
-# The parameters and new arrays for the output, or None if a parameter needs conversion. Written out
-# for each kind of problem: a loop over the parameters would take longer than a small gradient.
-
-
-def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
-    w, b = parameters
-    if b is None:
-        b = 0.0
-    if type(w) is ndarray and w.dtype is dtype and w.ndim == 1 and type(b) is float:
-        return (w, b), (empty(w.shape, of_out), empty(1, of_out))
-    return None
-
-
-def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
-    W, b = parameters
-    if type(W) is ndarray and W.dtype is dtype and W.ndim == 2:
-        if b is None:
-            b = zeros(W.shape[1], dtype)
-        if type(b) is ndarray and b.dtype is dtype and b.ndim == 1:
-            return (W, b), (empty(W.shape, of_out), empty(b.shape, of_out))
-    return None
-
-
-def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
-    W1, b1, W2, b2 = parameters
-    if (
-        (type(W1) is type(b1) is type(W2) is type(b2) is ndarray)
-        and (W1.dtype is b1.dtype is W2.dtype is b2.dtype is dtype)
-        and (W1.ndim == W2.ndim == 2 and b1.ndim == b2.ndim == 1)
-    ):
-        first = empty(W1.shape, of_out), empty(b1.shape, of_out)
-        return parameters, (*first, empty(W2.shape, of_out), empty(b2.shape, of_out))
-    return None
-
-
-def of_real(array: Any, dtype: Any) -> Any:
-    """Numbers in C order and a dtype; a TypeError for those that need more than a conversion."""
+def cast(array: Any, dtype: Any) -> Any:
+    """Real numbers in C order and a dtype; a TypeError for what only `validate` can judge."""
     if type(array) is not ndarray:
         if not isinstance(array, (list, tuple, float, int, np.generic)):
             raise TypeError
         array = np.asarray(array)
-    if array.dtype is dtype and array.flags.carray:
-        return array
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iu" or (kind == "f" and size in (4, 8))):
         raise TypeError
     if kind == "f" and (size > dtype.itemsize or dtype is INT64):
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"):  # it may overflow
             return array.astype(dtype, "C")
     return array.astype(dtype, "C")
+
+
+def cast_weights(s: Any, dtype: Any) -> Any:
+    """Like `cast`; weights so small that they would become 0 are a TypeError too."""
+    weights = cast(s, dtype)
+    if np.count_nonzero(weights) != np.count_nonzero(s):
+        raise TypeError
+    return weights
+
+
+def cast_labels(y: Any, dtype: Any) -> Any:
+    """Like `cast`, of class labels; other numbers than whole ones are a TypeError too."""
+    labels = cast(y.view(np.int8) if is_ready(y, BOOL) else y, dtype)
+    if not (type(y) is ndarray and y.dtype.kind in "iub") and np.count_nonzero(labels != y):
+        raise TypeError
+    return labels
+
+
+def cast_signs(y: Any, dtype: Any) -> Any:
+    """Like `cast`, of labels that are -1 and +1, or 0 and 1, which become -1 and +1."""
+    signs = cast(y.view(np.int8) if is_ready(y, BOOL) else y, dtype)
+    if np.count_nonzero(signs) < signs.size:
+        if np.count_nonzero(signs * (signs - 1)):
+            raise TypeError
+        signs = 2 * signs - 1
+    return signs
+
+
+# The parameters as the driver takes them, and new arrays for the output. Written out for each kind
+# of problem: a loop over the parameters would take longer than a small gradient.
+
+
+def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    w, b = parameters
+    if type(b) is not float:
+        b = 0.0 if b is None else cast(b, F64).item()
+    if not (type(w) is ndarray and w.dtype is dtype and w.flags.c_contiguous):
+        w = cast(w, dtype)
+    if w.ndim != 1:
+        raise TypeError
+    return (w, b), (empty(w.shape, of_out), empty(1, of_out))
+
+
+def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    W, b = parameters
+    if not (type(W) is ndarray and W.dtype is dtype and W.flags.c_contiguous):
+        W = cast(W, dtype)
+    if b is None:
+        b = zeros(W.shape[-1:], dtype)
+    elif not (type(b) is ndarray and b.dtype is dtype and b.flags.c_contiguous):
+        b = cast(b, dtype)
+    if W.ndim != 2 or b.ndim != 1:
+        raise TypeError
+    return (W, b), (empty(W.shape, of_out), empty(b.shape, of_out))
+
+
+def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
+    W1, b1, W2, b2 = parameters
+    if not (
+        (type(W1) is type(b1) is type(W2) is type(b2) is ndarray)
+        and (W1.dtype is b1.dtype is W2.dtype is b2.dtype is dtype)
+        and all(p.flags.c_contiguous for p in parameters)
+    ):
+        W1, b1, W2, b2 = parameters = tuple(cast(p, dtype) for p in parameters)
+    if not (W1.ndim == W2.ndim == 2 and b1.ndim == b2.ndim == 1):
+        raise TypeError
+    first = empty(W1.shape, of_out), empty(b1.shape, of_out)
+    return parameters, (*first, empty(W2.shape, of_out), empty(b2.shape, of_out))
 
 
 class Variants:
@@ -104,9 +137,11 @@ class Variants:
         self.shapes, self.target = dict(shapes), target
         self.dimensions = tuple(map(len, shapes.values()))
         self.single_layer, self.scalar_bias = len(shapes) == 2, self.dimensions[-1] == 0
-        self.ready = ready_with_vector if self.single_layer else ready_network
+        self.ready_parameters = ready_with_vector if self.single_layer else ready_network
         if self.scalar_bias:
-            residual, self.ready = pointwise(residual), ready_with_number
+            residual, self.ready_parameters = pointwise(residual), ready_with_number
+        self.signs = target is validate.SIGNS
+        self.cast_y = cast_signs if self.signs else cast if target.dtype is None else cast_labels
         self.driver = make_driver(residual, not self.single_layer, self.scalar_bias)
         self.label = numba.types.int64 if target.dtype == INT64 else None
         self.kernel, self.sums_kernel = (
@@ -120,32 +155,33 @@ class Variants:
 
     # ---- what goes in and out ----
 
-    def converted_at_once(self, X: Any, y: Any, parameters: Any, s: Any) -> Any:
-        """Arguments of other types as the driver takes them; None if that takes more than a cast.
+    def ready(self, X: Any, y: Any, parameters: Any, s: Any, of_out: Any) -> Any:
+        """The batch and the parameters as the driver takes them, and new arrays for the output.
 
-        The values are those that `validated` would give. It refuses, and explains, all the others.
+        None if that takes more than casts: `validated` looks at everything, refuses and explains.
         """
         try:
-            X = X if type(X) is ndarray and X.dtype.kind == "f" else of_real(X, F64)
-            dtype, of_y = X.dtype, self.target.dtype or X.dtype
-            if type(y) is ndarray and y.dtype.kind == "b":
-                y = y.view(np.int8)
-            taken = of_real(y, of_y)
-            if of_y is INT64 and taken is not y and not (taken == y).all():
-                return None  # not whole, or beyond int64
-            if self.target is validate.SIGNS and not taken.all():
-                if not ((taken == 0) | (taken == 1)).all():
-                    return None
-                taken = 2 * taken - 1
-            weights = None if s is None else of_real(s, dtype)
-            if weights is not s and np.count_nonzero(weights) != np.count_nonzero(s):
-                return None  # too small for float32
-            found = [p if p is None or type(p) is float else of_real(p, dtype) for p in parameters]
-            if self.scalar_bias and type(found[1]) is ndarray:
-                found[1] = float(found[1]) if found[1].ndim == 0 else found[1]
-        except (TypeError, ValueError, OverflowError):
+            if type(X) is not ndarray or not (X.dtype is F64 or X.dtype is F32):
+                X = cast(X, F64)
+            dtype = X.dtype
+            of_y = self.target.dtype or dtype
+            if type(y) is not ndarray or y.dtype is not of_y or not y.flags.c_contiguous:
+                y = self.cast_y(y, of_y)
+            elif self.signs and np.count_nonzero(y[:FIRST]) < min(FIRST, len(y)):
+                y = cast_signs(y, of_y)
+            if s is None:
+                s = NO_WEIGHTS[dtype.itemsize]
+            elif type(s) is not ndarray or s.dtype is not dtype or not s.flags.c_contiguous:
+                s = cast_weights(s, dtype)
+            if s.shape != y.shape and s is not NO_WEIGHTS[dtype.itemsize]:
+                return None
+            arrays = self.ready_parameters(parameters, dtype, of_out or dtype)
+        except (TypeError, ValueError, OverflowError, IndexError):
             return None
-        return X, taken, tuple(found), weights
+        # The driver's signature has these dimensions; it checks sizes and strides itself.
+        if X.ndim != 2 or y.ndim != 1:
+            return None
+        return (X, y, s, ALL_ROWS), *arrays
 
     def written_into(self, given: Any, out: tuple[Any, ...], inputs: tuple[Any, ...]) -> Any:
         """The arrays of `out`, replaced by those that the caller gave; no array for a number."""
@@ -195,13 +231,13 @@ class Variants:
 
     def fit_together(self, X: Any, arrays: tuple[Any, ...]) -> bool:
         """Whether the sizes of X and of the parameters agree."""
-        sizes = {"D": X.shape[1]}
-        pairs = zip(self.shapes.values(), arrays, strict=True)
-        return all(
-            sizes.setdefault(letter, n) == n
-            for letters, array in pairs
-            for letter, n in zip(letters, array.shape if letters else (), strict=True)
-        )
+        width = X.shape[1]
+        for k in range(0, len(arrays), 2):
+            W, b = arrays[k], arrays[k + 1]
+            if W.shape[0] != width or (not self.scalar_bias and b.shape != W.shape[1:]):
+                return False
+            width = W.shape[-1]
+        return True
 
     def converted(self, X: Any, parameters: tuple[Any, ...]) -> tuple[Any, ...]:
         """The parameters as arrays in X's dtype."""

@@ -29,9 +29,9 @@ SETTINGS = (
     "callback=None, progress=False, variant='tiled', threads=None"
 )
 PUBLIC = {
-    "loss_and_gradient": "X, y, {given}, *, " + DATA,
+    "loss_and_gradient": "X, y, {given}, *, " + DATA + ", out=None",
     "loss": "X, y, {given}, *, " + DATA,
-    "gradient": "X, y, {given}, *, " + DATA,
+    "gradient": "X, y, {given}, *, " + DATA + ", out=None",
     "update": "X, y, {given}, *, learning_rate, " + DATA,
     "scores": "X, {given}",
     "probabilities": "X, {given}",
@@ -133,6 +133,8 @@ def arguments_of(problem, name):
         sizes = {key: value for key, value in sizes.items() if key in taken}
         return {"X": X, "y": y, **sizes, "fit_bias": False, **options}
     arguments = {**passed, **options}
+    if name in ("loss_and_gradient", "gradient"):
+        arguments["out"] = tuple(np.empty_like(p) for p in parameters)
     if name == "sums":
         del arguments["reg"]
     if name == "update":

@@ -48,7 +48,7 @@ def test_where_float32_overflows_out_is_written_too():
     weights = np.full(len(X), 1e35, np.float32)
     found = softmax.gradient(X, y, W, b, sample_weight=weights, out=out)
     assert found.W is out.W
-    np.testing.assert_allclose(out.W, softmax.gradient(X, y, W, b), rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(out.W, softmax.gradient(X, y, W, b).W, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["tiled", "numpy"])
