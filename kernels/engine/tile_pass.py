@@ -25,7 +25,6 @@ MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and wri
 CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
 COLUMN = 1024  # rows of a wide tile by columns, of which each is read in runs of as many
-NARROW = 3  # features of which a row is transposed rather than read through a mask
 SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in L1
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
@@ -133,15 +132,6 @@ def gather_rows(X, rows, start, n, copy):
         row = rows[start + r] if rows.size > 0 else start + r
         for d in range(X.shape[1]):
             copy[r, d] = X[row, d]
-
-
-@device_function
-def transpose_rows(X, rows, start, n, columns):
-    """Like `gather_rows`, but each feature becomes a row."""
-    keep_out_of_line()
-    for d in range(X.shape[1]):
-        for r in range(n):
-            columns[d, r] = X[rows[start + r] if rows.size > 0 else start + r, d]
 
 
 @device_function
@@ -269,11 +259,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
         # Other strides are copied tile by tile; so are rows a multiple of 4096 bytes apart if there
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
-        # Rows shorter than a vector are transposed, to be read by whole vectors.
-        narrow = not fortran and D <= NARROW
-        copied = not narrow and (gathered or (not fortran and (strided or paged)))
+        copied = gathered or (not fortran and (strided or paged))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
-        columns_of_tile = np.empty((D if narrow else 0, padded(tile)), X.dtype)
         Wt = transposed(W)
         S = np.empty((K + scratch_rows, padded(tile)), X.dtype)
         S, scratch = S[:K], S[K:]
@@ -291,9 +278,6 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
                 if copied:
                     gather_rows(X, rows, start, n, copy)
                     x = address(copy), copy.strides[0], size
-                if narrow:
-                    transpose_rows(X, rows, start, n, columns_of_tile)
-                    x = address(columns_of_tile), size, columns_of_tile.strides[0]
                 labels, s, n_invalid = targets(y, weight, rows, start, n, room)
                 invalid += n_invalid
                 weights += total(s, n)
@@ -305,8 +289,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
                 )
                 for k in range(K):
                     S[k] = b[k]
-                if fortran or narrow:
-                    columns, w = (x[0], x[2]), (w, Wt.strides[0], size)
+                if fortran:
+                    columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
                     gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
                 else:
                     gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
@@ -317,8 +301,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
                 loss += losses
                 invalid += n_invalid
                 if want_gradient:
-                    if fortran or narrow:
-                        gemm_nt(zero, (x[0], x[2]), scores, g, (D, K, n))
+                    if fortran:
+                        gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, K, n))
                     else:
                         last = copied or start + tile >= stop
                         distance = NO_PREFETCH if last else tile * X.strides[0]
