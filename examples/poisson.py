@@ -5,6 +5,7 @@
     loss      ℓ = exp(z) - y z,   z = x w + b         X: (N, D), y: (N,), w: (D,), b: a number
     residual  r = ∂ℓ/∂z = exp(z) - y
     gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
+    second    ∂²ℓ/∂z² = exp(z)
 """
 
 import numpy as np
@@ -42,6 +43,11 @@ def residual(z, y):
     return mean - y * z, mean - y
 
 
+@njit
+def second_derivative(z, y):
+    return exp(z)
+
+
 def counts(y):
     """Raise ValueError for negative targets."""
     if (y < 0).any():
@@ -49,12 +55,18 @@ def counts(y):
 
 
 declaration = {"parameters": {"w": "D", "b": ""}, "y": counts, "predict": np.exp, "doc": __doc__}
-Poisson = kernels.Problem(
-    "poisson", loop=sums_loop, numpy=sums_numpy, residual=residual, **declaration
-)
+declaration |= {"loop": sums_loop, "numpy": sums_numpy, "residual": residual}
+Poisson = kernels.Problem("poisson", second_derivative=second_derivative, **declaration)
 
 if __name__ == "__main__":
+    from scipy.optimize import minimize
+
     rng = np.random.default_rng(0)
     X = rng.normal(size=(10_000, 3))
-    fit = Poisson.descend(X, rng.poisson(np.exp(X @ [0.5, -0.2, 0.1] + 1)), learning_rate=0.1)
-    print(f"{fit.message}\nw = {fit.w.round(2)}, b = {fit.b:.2f}")
+    y = rng.poisson(np.exp(X @ [0.5, -0.2, 0.1] + 1))
+    fit = Poisson.descend(X, y, learning_rate=0.1)
+    print(f"descent: {fit.n_iter} iterations, w = {fit.w.round(3)}, b = {fit.b:.3f}")
+    f = Poisson.objective(X, y)
+    found = minimize(f, f.start(), jac=True, hessp=f.hessp, method="trust-ncg")
+    w, b = f.unpack(found.x)
+    print(f"Newton:  {found.nit} iterations, w = {w.round(3)}, b = {b:.3f}")

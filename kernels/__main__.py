@@ -74,7 +74,7 @@ def compilations() -> Iterator[tuple[str, Callable[[], Any]]]:
     for name, module in PROBLEMS.items():
         problem = module.PROBLEM
         tables = {"gradient": problem.variants.kernel, "sums": problem.variants.sums_kernel}
-        tables["descent"] = problem.model.loop
+        tables |= {"descent": problem.model.loop, "product": problem.products.kernel}
         for dtype in np.float64, np.float32:
             label, size = f"{name} {np.dtype(dtype).name}", np.dtype(dtype).itemsize
             for what, table in tables.items():

@@ -91,6 +91,32 @@ Sums
     Named tuple ``(loss, weight, gradient)``; the gradient is in float64. Add two with ``+``.
 """
     + RAISES,
+    "hessian_vector_product": """\
+The Hessian of the averaged loss times a vector: exact, in one pass over X.
+
+::
+
+    H v = Σ s_n (∂²ℓ_n/∂θ²) v / Σ s_n + reg v        (of a bias without reg v)
+
+with the second derivatives at the parameters, and without ever forming a Hessian.{operator}
+
+Parameters
+----------
+X, y, {names}, reg, {weights}, threads
+    As for `loss_and_gradient`.{bias}
+{vector}variant : "tiled" or "numpy"
+    Which implementation computes it.
+
+Returns
+-------
+Gradient
+    The product: named tuple ``({names})`` of new arrays in the dtype of X{optional}.
+
+Raises
+------
+ValueError, TypeError, FloatingPointError
+    As `loss_and_gradient`.
+{pearlmutter}""",
     "average": """\
 Averaged loss and gradient from sums: divided by the weight once, and penalised.
 
@@ -249,6 +275,13 @@ class_weight : dict, array_like of shape (K,), or "balanced", optional
     Weights of the classes, by label (1 for a label that is not in a dict) or in their order, which
     multiply those of their samples. "balanced" is 1 over the total weight of the samples of a
     class; `sums`, which has one block of them, refuses it."""
+R_OPERATOR = "\nOf a network it is computed by the R-operator."
+PEARLMUTTER = """
+References
+----------
+Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6(1), 1994.
+"""
+NO_BIAS = " `b` and `Vb` are None for scores without a bias."
 RATE = " None for the largest that is safe on this data."
 SINGLE_CLASS = """, or for labels
     of a single class where no weights to start from are given"""
@@ -283,6 +316,10 @@ def docstrings(problem: Any) -> dict[str, str]:
         "refused": f", {target.refused}" if target.refused else "",
         "parameters": "\n".join(described(shapes)),
         "penalty": f"½ reg {norms}",
+        "operator": R_OPERATOR * problem.network,
+        "pearlmutter": PEARLMUTTER * problem.network,
+        "bias": "" if problem.network else NO_BIAS,
+        "vector": part_of_vector(shapes),
         "names": names,
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
@@ -307,6 +344,13 @@ def docstrings(problem: Any) -> dict[str, str]:
 def own_doc(function: Any) -> str | None:
     """The docstring of a Python function; None for a ufunc such as np.exp."""
     return function.__doc__ if inspect.isfunction(function) else None
+
+
+def part_of_vector(shapes: Mapping[str, str]) -> str:
+    """The lines of the docstring about the vector of a Hessian-vector product."""
+    names, last = ", ".join(f"V{name}" for name in shapes), list(shapes)[-1]
+    kind = "array_like" if shapes[last] else "array_like and float"
+    return f"{names} : {kind}\n    The vector v, in parts of the shapes of {', '.join(shapes)}.\n"
 
 
 def described(shapes: Mapping[str, str]) -> list[str]:

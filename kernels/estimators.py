@@ -1,9 +1,10 @@
-"""Estimators with scikit-learn's interface: logistic and ridge regression, fitted by L-BFGS.
+"""Estimators with scikit-learn's interface: logistic and ridge regression, fitted by SciPy.
 
 They need the extra `estimators`; ``import kernels`` does not import them.
 """
 
 import math
+import sys
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -22,6 +23,8 @@ from .arrays import Array
 from .objective import Objective
 
 DTYPES = [np.float64, np.float32]
+# SciPy's Newton-CG takes a curvature p·Hp below 7e-16 for none, whatever the units of the loss.
+NEWTON_SCALE = 2.0**20
 SEPARATED = (
     "the coefficients classify every sample correctly, and only the penalty keeps larger ones from "
     "a lower loss: pass a smaller C"
@@ -40,16 +43,20 @@ class Fitted(BaseEstimator):
     n_iter_: Array
     gradient_norm_: float
 
-    def minimised(self, f: Objective[Any], start: Array, gtol: float) -> Any:
-        """The parameters that L-BFGS finds; sets `n_iter_` and `gradient_norm_`."""
+    def minimised(self, f: Objective[Any], start: Array, gtol: float, solver: str = "lbfgs") -> Any:
+        """The parameters that the solver finds; sets `n_iter_` and `gradient_norm_`."""
         max_iter = validate.whole_number("max_iter", self.max_iter, 1)
         if not math.isfinite(f(start)[0]):
             raise FloatingPointError(
                 "the loss overflows where the fit starts: scale the features and the targets"
             )
-        options: dict[str, Any] = {"maxiter": max_iter, "maxfun": 50 * max_iter, "maxls": 50}
-        options |= {"gtol": gtol, "ftol": 0}  # a small gain of the last step says little
-        found = minimize(f, start, jac=True, method="L-BFGS-B", options=options)
+        # Neither a small gain nor a short step ends a fit: they say little about the gradient.
+        if solver == "newton-cg":
+            found = newton_cg(f, start, gtol, max_iter)
+        else:
+            options: dict[str, Any] = {"maxiter": max_iter, "maxfun": 50 * max_iter, "maxls": 50}
+            options |= {"gtol": gtol, "ftol": 0}
+            found = minimize(f, start, jac=True, method="L-BFGS-B", options=options)
         self.n_iter_ = np.array([found.nit])
         self.gradient_norm_ = float(np.abs(f(found.x)[1]).max())
         return f.unpack(found.x)
@@ -80,6 +87,24 @@ class Fitted(BaseEstimator):
         return data
 
 
+def newton_cg(f: Objective[Any], start: Array, gtol: float, max_iter: int) -> Any:
+    """The result of SciPy's Newton-CG, stopped where no component of the gradient exceeds gtol."""
+
+    def stop_if_converged(flat: Array) -> None:
+        if np.abs(f(flat)[1]).max() <= gtol:
+            raise StopIteration
+
+    return minimize(
+        lambda flat: tuple(NEWTON_SCALE * part for part in f(flat)),
+        start,
+        jac=True,
+        hessp=lambda flat, p: NEWTON_SCALE * f.hessp(flat, p),
+        method="Newton-CG",
+        callback=stop_if_converged,
+        options={"maxiter": max_iter, "xtol": sys.float_info.min},
+    )
+
+
 class LogisticRegression(ClassifierMixin, Fitted):
     """Logistic regression of two or more classes, with an L2 penalty.
 
@@ -104,8 +129,9 @@ class LogisticRegression(ClassifierMixin, Fitted):
         Weights of the classes by label, which multiply the weights of the samples.
     warm_start : bool, default False
         Whether `fit` starts from the coefficients of the fit before, if they are of its shape.
-    solver : {"lbfgs"}
-        SciPy's L-BFGS-B.
+    solver : {"lbfgs", "newton-cg"}
+        SciPy's L-BFGS-B, or its Newton-CG with exact Hessian-vector products, which needs fewer
+        passes over X where the problem is ill-conditioned.
     threads : int, optional
         At most how many threads a gradient uses; None for what `kernels.set_threads` says.
 
@@ -156,8 +182,10 @@ class LogisticRegression(ClassifierMixin, Fitted):
         self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> "LogisticRegression":
         """Fit to samples X, shape (N, D), with labels y of any kind."""
-        if self.solver != "lbfgs":
-            raise ValueError(f"solver {self.solver!r} is not known: pass solver='lbfgs'")
+        if self.solver not in ("lbfgs", "newton-cg"):
+            raise ValueError(
+                f"solver {self.solver!r} is not known: pass solver='lbfgs' or solver='newton-cg'"
+            )
         data, labels = validate_data(self, X, y, dtype=DTYPES)
         check_classification_targets(labels)
         classes, index = np.unique(labels, return_inverse=True)
@@ -175,7 +203,7 @@ class LogisticRegression(ClassifierMixin, Fitted):
         reg = 1 / (self.C * total)
         weighted = {"sample_weight": s, "reg": reg, "threads": self.threads}
         f = module.objective(data, index, fit_bias=self.fit_intercept, **weighted, **more)
-        W, b = self.minimised(f, self.start(f, classes), tol)
+        W, b = self.minimised(f, self.start(f, classes), tol, self.solver)
         self.classes_, self.coef_ = classes, np.atleast_2d(W.T).astype(data.dtype)
         self.intercept_ = np.zeros(len(self.coef_), data.dtype)
         if b is not None:

@@ -6,6 +6,7 @@
     residual  r = z - y                          y: (N,), real numbers
     loss      ℓ = ½ r²
     gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
+    Hessian   times (v, c): (t x, t),   t = (∂²ℓ/∂z²) (x·v + c),   ∂²ℓ/∂z² = 1
 
 These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n, which is
 SSE / 2N if all weights s_n are 1, plus the penalty ½ reg ‖w‖² (the bias is not penalised); the
@@ -82,6 +83,12 @@ def squared_error(z, y):
     return 0.5 * r * r, r
 
 
+@device_function
+def second_derivative(z, y):
+    """Return ∂²ℓ/∂z² of one sample."""
+    return 1
+
+
 PROBLEM = Problem(
     "linear",
     parameters={"w": "D", "b": ""},
@@ -90,6 +97,7 @@ PROBLEM = Problem(
     numpy=sums_numpy,
     residual=squared_error,
     curvature=1.0,
+    second_derivative=second_derivative,
     doc=__doc__,
 )
 globals().update(PROBLEM.public)  # loss_and_gradient, descend, ...: see linear.pyi

@@ -75,6 +75,15 @@ def update(
 def sums(
     X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float | None = None, **options: Unpack[SumOptions]
 ) -> Sums: ...
+def hessian_vector_product(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None,
+    Vw: ArrayLike,
+    Vb: float | None,
+    **options: Unpack[AverageOptions],
+) -> Gradient: ...
 def average(
     parts: Sums | Iterable[Sums], w: ArrayLike, b: float | None = None, *, reg: float = 0.0
 ) -> tuple[float, Gradient]: ...
@@ -122,5 +131,6 @@ def loss_and_gradient_numpy(
 sums_loop: Any
 update_loop: Any
 squared_error: Any
+second_derivative: Any
 
 def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: float) -> tuple[Any, ...]: ...

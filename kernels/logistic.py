@@ -7,6 +7,7 @@
     loss      ℓ = log(1 + exp(-m))
     residual  r = ∂ℓ/∂z = -y p,   p = 1 / (1 + exp(m))
     gradient  ∂ℓ/∂w = r x,   ∂ℓ/∂b = r
+    Hessian   times (v, c): (t x, t),   t = (∂²ℓ/∂z²) (x·v + c),   ∂²ℓ/∂z² = p (1 - p)
 
 These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
 penalty ½ reg ‖w‖² (the bias is not penalised); the gradient is averaged and penalised in the same
@@ -91,6 +92,13 @@ def log_loss(z, y):
     return loss, -label * p
 
 
+@device_function
+def second_derivative(z, y):
+    """Return ∂²ℓ/∂z² of one sample, p (1 - p), from the smaller of p and 1 - p."""
+    _, p = log1p_exp_and_sigmoid(-abs(z))
+    return p - p * p
+
+
 def sigmoid(z):
     """The probability of the label +1 for each sample, 1 / (1 + exp(-(X w + b))), shape (N,)."""
     e = np.exp(-np.abs(z))
@@ -110,6 +118,7 @@ PROBLEM = Problem(
     numpy=sums_numpy,
     residual=log_loss,
     curvature=1 / 4,
+    second_derivative=second_derivative,
     probabilities=sigmoid,
     predict=more_probable,
     doc=__doc__,

@@ -87,6 +87,17 @@ def sums(
     class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
+def hessian_vector_product(
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: float | None,
+    Vw: ArrayLike,
+    Vb: float | None,
+    *,
+    class_weight: ClassWeight = None,
+    **options: Unpack[AverageOptions],
+) -> Gradient: ...
 def average(
     parts: Sums | Iterable[Sums], w: ArrayLike, b: float | None = None, *, reg: float = 0.0
 ) -> tuple[float, Gradient]: ...
@@ -137,6 +148,7 @@ def loss_and_gradient_numpy(
 sums_loop: Any
 update_loop: Any
 log_loss: Any
+second_derivative: Any
 
 def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: float) -> tuple[Any, ...]: ...
 def sigmoid(z: Array) -> Array: ...

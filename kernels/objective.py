@@ -13,7 +13,7 @@ from .arrays import Array, real_array
 from .engine.driver import SMALL, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.reduce import Goal
-from .variants import F64, Variants, is_moderate
+from .variants import F64, is_moderate
 
 WANTED, ndarray = (True, int(Goal.GRADIENT)), np.ndarray
 P = TypeVar("P")  # the named tuple of a problem's parameters
@@ -25,7 +25,8 @@ class Objective(Generic[P]):
     ``f(flat)`` returns ``(loss, gradient)``: a float and a new vector. A vector is float64 and has
     each parameter in C order, in the order of the signature; with ``fit_bias=False`` no bias. Where
     `flat` is not finite or the loss overflows, the loss is infinity and the gradient 0, so that a
-    line search tries a shorter step. Threads may call it at the same time. The data are not copied,
+    line search tries a shorter step. ``f.hessp(flat, p)`` is the product of the Hessian at `flat`
+    and a vector. Threads may call it at the same time. The data are not copied,
     where they need no conversion: do not change them while it is in use.
 
     Attributes
@@ -36,25 +37,26 @@ class Objective(Generic[P]):
 
     def __init__(
         self,
-        variants: Variants,
-        kind: Any,
+        problem: Any,
         data: tuple[Any, Any],
         start: tuple[Array, ...],
         options: tuple[Any, ...],
         fit_bias: bool,
     ) -> None:
-        self.variants, self.kind, self.data, self.options = variants, kind, data, options
+        self.problem, self.variants, self.kind = problem, problem.variants, problem.Parameters
+        self.data, self.options = data, options
         self.fitted = [fit_bias or k % 2 == 0 for k in range(len(start))]
         self.shapes = [p.shape for p in start]
         self.begin = self.joined(start)
-        self.size, self.shape, self.free = self.begin.size, self.begin.shape, list[Any]()
+        self.size, self.shape = self.begin.size, self.begin.shape
+        self.free, self.free_of_products = list[Any](), list[Any]()
         (batch, weights), (reg, _, variant, self.threads) = data, options
         (N, D), self.dtype, compiles = batch[0].shape, batch[0].dtype, not numba.config.DISABLE_JIT
         tiled = variant == "tiled" and compiles and is_moderate(reg)
         self.tiled = tiled and not (weights and weights.spread)
         size, small = self.dtype.itemsize, N * (D + 16) * (start[0].size // D + 2) < SMALL
         serial = self.tiled and (self.threads == 1 or small)
-        self.serial = variants.kernel[size] if serial else None
+        self.serial = self.variants.kernel[size] if serial else None
         self.on_one_thread = NO_WORKSPACE[size], int(Role.SERIAL)
 
     def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
@@ -77,8 +79,38 @@ class Objective(Generic[P]):
             loss, _, invalid, _ = self.serial(*call, *self.on_one_thread)
         elif self.tiled:
             loss, _, invalid = run_shared(self.variants.kernel, call, self.threads)
-        answer = self.carefully(arrays) if invalid else (loss, slope.astype(F64))
+        answer = self.carefully(self.variants, arrays) if invalid else (loss, slope.astype(F64))
         self.free.append(buffers)
+        return answer
+
+    def hessp(self, flat: ArrayLike, p: ArrayLike) -> Array:
+        """The product of the Hessian at `flat` and the vector `p`, as a new vector.
+
+        It is 0 where it overflows, or one of the two is not finite: methods that ask for it end
+        their inner iterations then. Raises TypeError for a problem without a second derivative.
+        """
+        products = self.problem.products
+        products.refuse_loops(self.options[2])
+        vectors = []
+        for name, v in (("flat", flat), ("p", p)):
+            ready = type(v) is ndarray and v.dtype is F64 and v.shape == self.shape
+            vectors.append(v if ready else self.vector(v, name))
+        try:
+            buffers = self.free_of_products.pop()
+        except IndexError:
+            buffers = self.buffers_of_products(products)
+        both, arrays, copies, slope, call = buffers
+        with np.errstate(all="ignore"):
+            both[0], both[1] = vectors
+        for copy, array in zip(copies, arrays, strict=True):
+            copy[...] = array
+        invalid: float = True
+        if self.serial:
+            _, _, invalid, _ = products.kernel[self.dtype.itemsize](*call, *self.on_one_thread)
+        elif self.tiled:
+            _, _, invalid = run_shared(products.kernel, call, self.threads, directional=True)
+        answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)
+        self.free_of_products.append(buffers)
         return answer
 
     def start(self) -> Array:
@@ -119,14 +151,14 @@ class Objective(Generic[P]):
 
     # ---- vectors and arrays ----
 
-    def vector(self, flat: ArrayLike) -> Array:
+    def vector(self, flat: ArrayLike, called: str = "flat") -> Array:
         """A copy of a vector, in float64."""
-        array = real_array("flat", flat)
+        array = real_array(called, flat)
         if array.shape != self.shape:
             pairs = zip(self.kind._fields, self.fitted, strict=True)
             names = ", ".join(name for name, fits in pairs if fits)
             raise ValueError(
-                f"flat must have shape {self.shape}, all elements of {names}, and has shape "
+                f"{called} must have shape {self.shape}, all elements of {names}, and has shape "
                 f"{array.shape}: pass what start() or pack({names}) of the objective returns"
             )
         return array.astype(F64)
@@ -152,10 +184,17 @@ class Objective(Generic[P]):
         call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED]
         return vector, arrays, slope, call
 
-    def carefully(self, arrays: tuple[Array, ...]) -> tuple[float, Array]:
-        """Loss and gradient by any variant, in wider floats where X's dtype overflows."""
+    def buffers_of_products(self, products: Any) -> tuple[Any, ...]:
+        """The memory of a product: the vectors, parts of both, places for them, and the result."""
+        both, slope = np.empty((2, self.size), self.dtype), np.empty(self.size, self.dtype)
+        arrays = *self.arrays(both[0]), *self.arrays(both[1])
+        call, copies = products.call_of(self.data[0], self.arrays(slope), self.options[:2])
+        return both, arrays, copies, slope, call
+
+    def carefully(self, variants: Any, arrays: tuple[Array, ...]) -> tuple[float, Array]:
+        """Loss and gradient, or Hessian-vector product, in wider floats where X's overflow."""
         if validate.all_finite(arrays):
             with contextlib.suppress(FloatingPointError), np.errstate(all="ignore"):
-                loss, _, out = self.variants.computed(self.data, arrays, self.options, WANTED)
+                loss, _, out = variants.computed(self.data, arrays, self.options, WANTED)
                 return loss, self.joined(out)
         return math.inf, np.zeros(self.size)

@@ -26,6 +26,7 @@ from .engine.pool import NO_WORKSPACE, Role
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
 from .objective import Objective
+from .products import Products
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
 from .variants import F32, F64, Variants
@@ -66,9 +67,9 @@ class Problem:
     """A gradient, declared: its public functions are attributes, and `public` has them by name.
 
     They are `loss_and_gradient`, `loss`, `gradient`, `update`, `sums`, `average`, `scores`,
-    `predict`, `descend` and `objective`, with the same checks, variants, threads and messages as
-    those of `kernels.logistic`; see docs/adding-a-problem.md. Provisional: declarations may need
-    more later.
+    `predict`, `descend`, `objective` and, with a `second_derivative`, `hessian_vector_product`,
+    with the same checks, variants, threads and messages as those of `kernels.logistic`; see
+    docs/adding-a-problem.md. Provisional: declarations may need more later.
 
     Parameters
     ----------
@@ -90,6 +91,13 @@ class Problem:
     curvature : float, optional
         A bound on ∂²ℓ/∂z², from which `descend` knows the largest safe learning rate; None if there
         is none, or where the scores are not linear in the parameters.
+    second_derivative : callable, optional
+        Compiled, of one sample: ``(z, y)`` to ∂²ℓ/∂z², for Hessian-vector products. It is also
+        called with arrays, uncompiled: write ``(a < b) * c`` in place of a branch. Where there are
+        several scores, of a tile of samples, see `engine.tile_pass`.
+    product : callable, optional
+        ``(X, y, s, *parameters, *vector)`` to ``(check, Σ s, Σ s (∂²ℓ/∂θ²) v, ...)``, vectorised,
+        where the check is 0, or nan if a score overflowed; needed where there are several scores.
     scores : callable, optional
         ``(X, *parameters)`` to the scores, X W + b by default.
     probabilities, predict : callable, optional
@@ -100,9 +108,11 @@ class Problem:
     Raises
     ------
     TypeError
-        If `loop` or `residual` is not compiled by Numba.
+        If `loop`, `residual` or `second_derivative` is not compiled by Numba, or the last cannot be
+        called with arrays.
     ValueError
-        For parameters of other axes.
+        For parameters of other axes, and for several scores with only one of `second_derivative`
+        and `product`.
     """
 
     VARIANTS: dict[str, Callable[..., Any]]
@@ -116,6 +126,7 @@ class Problem:
     predict: Callable[..., NDArray[Any]]
     descend: Callable[..., Any]
     objective: Callable[..., Objective[Any]]
+    hessian_vector_product: Callable[..., Any]
 
     def __init__(  # noqa: PLR0913
         self,
@@ -127,16 +138,20 @@ class Problem:
         numpy: Callable[..., Any],
         residual: Callable[..., Any],
         curvature: float | None = None,
+        second_derivative: Callable[..., Any] | None = None,
+        product: Callable[..., Any] | None = None,
         scores: Callable[..., Any] = linear_scores,
         probabilities: Callable[..., Any] | None = None,
         predict: Callable[..., Any] | None = None,
         doc: str = "",
     ) -> None:
         validate.declaration(parameters, {"loop": loop, "residual": residual})
+        validate.second_derivative(parameters, second_derivative, product)
         self.name, self.doc, self.scores_of = name, doc, scores
         self.module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001  # as namedtuple does
         target = y if isinstance(y, validate.Target) else validate.targets_checked_by(y)
         self.variants = Variants(parameters, target, loop, numpy, residual)
+        self.second_derivative, self.product = second_derivative, product
         self.probabilities_of, self.predictions_of = probabilities, predict
         self.network = len(parameters) == 4
         self.measured = ("train_accuracy", "validation_accuracy") if self.network else ()
@@ -227,7 +242,26 @@ class Problem:
 
         return answer
 
-    # ---- the public average, predictions and descent ----
+    # ---- the public products, average, predictions and descent ----
+
+    @functools.cached_property
+    def products(self) -> Products:
+        """What computes Hessian-vector products, made when they are first needed."""
+        if self.second_derivative is None:
+            raise TypeError(
+                f"{self.name} has no second derivative, of which Hessian-vector products are made: "
+                "pass second_derivative= to kernels.Problem"
+            )
+        return Products(self.variants, self.second_derivative, self.product)
+
+    def multiplied(
+        self, X: Any, y: Any, parameters: Any, s: Any, class_weight: Any, *options: Any
+    ) -> Any:
+        """The result of `hessian_vector_product`; the options are reg, variant and threads."""
+        (reg, variant, threads), data = options, (X, y, s, class_weight)
+        with np.errstate(all="ignore"):
+            _, _, out = self.products.validated(data, parameters, (reg, 0.0, variant, threads))
+        return self.Gradient(*self.products.values(out, parameters))
 
     def averaging(self, parts: Any, parameters: tuple[Any, ...], reg: float) -> Any:
         """Loss and gradient from the sums of blocks."""
@@ -399,7 +433,7 @@ class Problem:
         with np.errstate(all="ignore"):
             data, start = self.prepared(data, given, sizes, or_else)
             validate.finite("X", data[0][0], data[0][3] if len(data[0][3]) else None)
-        return Objective(self.variants, self.Parameters, data, start, options, fit_bias)
+        return Objective(self, data, start, options, fit_bias)
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function of the parameters that returns the accuracy on both data sets."""
@@ -441,6 +475,8 @@ class Problem:
         calls = {name: self.answering(*answer) for name, answer in answers.items()}
         calls |= {"average": self.averaging, "scores": self.scored, "descend": self.descending}
         calls["objective"] = self.optimised
+        if self.second_derivative:
+            calls["hessian_vector_product"] = self.multiplied
         predicted, probable = self.predictions_of, self.probabilities_of
         calls["predict"] = lambda X, p: self.scored(X, p, predicted)
         if probable:
@@ -448,7 +484,7 @@ class Problem:
         both = tuple[float, Gradient]  # type: ignore[valid-type]
         returns = {"loss_and_gradient": both, "loss": float, "gradient": Gradient, "average": both}
         returns |= {"update": tuple[Any, ...], "sums": Sums, "descend": self.Fit}
-        returns["objective"] = Objective
+        returns |= {"objective": Objective, "hessian_vector_product": Gradient}
         shapes, docs = self.variants.shapes, docstrings(self)
         for name, call in calls.items():
             kind = returns.get(name, array)

@@ -37,6 +37,7 @@ ARGUMENTS = {
     **dict.fromkeys(("scores", "probabilities", "predict"), "X, {parameters}"),
     "descend": "X, y, *, {network}{start}, start=None, {weights}, " + SETTINGS,
     "objective": DATA.replace("{parameters}, *, {option}", "*, {sizes}fit_bias=True, "),
+    "hessian_vector_product": DATA.replace("{parameters}, *, {option}", "{names}, {vector}, *, "),
 }
 NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
 CALL = "call(X, y, ({names}), sample_weight, {class_weight}, reg, variant, threads)"
@@ -45,6 +46,7 @@ BODIES = {
     **dict.fromkeys(("loss_and_gradient", "gradient"), CALL.replace("threads", "threads, out=out")),
     "update": CALL.replace("threads", "threads, learning_rate"),
     "sums": CALL.replace("reg", "0.0"),
+    "hessian_vector_product": CALL.replace("{names}", "{names}, {vector}"),
     "average": "call(parts, ({names}), reg)",
     **dict.fromkeys(("scores", "probabilities", "predict"), "call(X, ({names}))"),
     "descend": "call({data}, ({names}), start, Settings({settings}), {of_network})",
@@ -71,11 +73,13 @@ def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
     types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
     for parameter in types if name == "descend" else () if network else (last,):
         types[parameter] += " | None"
+    types |= {f"V{parameter}": kind for parameter, kind in types.items()}
     sizes: dict[str, Any] = {"classes": None} if shapes[last] else {}
     sizes |= {"hidden": 100, "std": 0.01, "rng": 0} if network else {}
     parts = {
         "parameters": ", ".join(shapes) + ("" if network else "=None"),
         "names": ", ".join(shapes),
+        "vector": ", ".join(f"V{parameter}" for parameter in shapes),
         "start": ", ".join(f"{parameter}=None" for parameter in shapes),
         "network": "hidden=100, std=0.01, validation=None, " if network else "",
         "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",

@@ -7,6 +7,7 @@
     loss      ℓ = -Σ_k t_k log p_k               t_k = [k = y],   y: (N,), whole numbers 0..K-1
     residual  r_k = ∂ℓ/∂z_k = p_k - t_k
     gradient  ∂ℓ/∂W = xᵀ r,   ∂ℓ/∂b = r
+    Hessian   times (V, v): xᵀ q,   q,   q_k = p_k (t_k - Σ_j p_j t_j) with t = x V + v
 
 These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
 penalty ½ reg ‖W‖² (the bias is not penalised); the gradient is averaged and penalised in the same
@@ -140,6 +141,59 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
     return loss, invalid
 
 
+def product_numpy(X, y, s, W, b, VW, Vb):
+    """Return the check, Σ s and Σ s (∂²ℓ/∂θ²) V for W and b, vectorised over samples."""
+    check, q, _ = cross_entropy_product_numpy(X @ W + b, X @ VW + Vb, y, s)
+    return check, s.sum(dtype=float), X.T @ q, q.sum(axis=0)
+
+
+def cross_entropy_product_numpy(z, t, y, s):
+    """Return 0 (nan if a score overflowed), s q and s r of the scores z, t in the direction."""
+    p = softmax(z)
+    q = t - (p * t).sum(axis=1, keepdims=True)
+    q *= p
+    p[np.arange(len(y)), y] -= 1
+    return 0 * z.min(), s[:, None] * q, s[:, None] * p
+
+
+@device_function(fastmath={"reassoc", "contract"})
+def cross_entropy_product(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+    """Overwrite the scores of a tile, the first half of S (2K, n), by s q, and the second by s r.
+
+    This is the residual of a Hessian-vector product, see `engine.tile_pass`: the second half are
+    the scores t in the direction; s r is for a layer below. Returns the number of invalid y, too.
+    """
+    K, n, zero, invalid = len(S) // 2, len(y), S.dtype.type(0), 0
+    highest, Z, mean = scratch[0], scratch[1], scratch[2]
+    for i in range(n):
+        highest[i] = S[0, i]
+        Z[i] = zero
+        mean[i] = zero
+    for k in range(K):
+        for i in range(n):
+            highest[i] = max(highest[i], S[k, i])
+            Z[i] += zero * S[k, i]  # nan if a score overflowed, which a p of 0 would hide
+    for k in range(K):
+        for i in range(n):
+            S[k, i] = exp(S[k, i] - highest[i])
+            Z[i] += S[k, i]
+            mean[i] += S[k, i] * S[K + k, i]
+    for i in range(n):
+        mean[i] /= Z[i]
+        Z[i] = s[i] / Z[i]
+    for k in range(K):
+        for i in range(n):
+            sp = S[k, i] * Z[i]
+            S[k, i] = sp * (S[K + k, i] - mean[i])
+            S[K + k, i] = sp
+    for i in range(n):
+        if 0 <= y[i] < K:
+            S[K + y[i], i] -= s[i]
+        else:
+            invalid += 1
+    return 0.0, invalid
+
+
 def softmax(z):
     """The probabilities of the classes, shape (N, K): softmax of the scores; each row sums to 1."""
     p = np.exp(z - z.max(axis=1, keepdims=True))
@@ -160,6 +214,8 @@ PROBLEM = Problem(
     numpy=sums_numpy,
     residual=cross_entropy,
     curvature=1 / 2,
+    second_derivative=cross_entropy_product,
+    product=product_numpy,
     probabilities=softmax,
     predict=most_probable,
     doc=__doc__,

@@ -87,6 +87,17 @@ def sums(
     class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
+def hessian_vector_product(
+    X: ArrayLike,
+    y: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None,
+    VW: ArrayLike,
+    Vb: ArrayLike | None,
+    *,
+    class_weight: ClassWeight = None,
+    **options: Unpack[AverageOptions],
+) -> Gradient: ...
 def average(
     parts: Sums | Iterable[Sums], W: ArrayLike, b: ArrayLike | None = None, *, reg: float = 0.0
 ) -> tuple[float, Gradient]: ...
@@ -138,8 +149,15 @@ def loss_and_gradient_numpy(
 sums_loop: Any
 update_loop: Any
 cross_entropy: Any
+cross_entropy_product: Any
 
 def sums_numpy(X: Array, y: Array, s: Array, W: Array, b: Array) -> tuple[Any, ...]: ...
 def cross_entropy_numpy(z: Array, y: Array, s: Array) -> tuple[float, Array]: ...
+def product_numpy(
+    X: Array, y: Array, s: Array, W: Array, b: Array, VW: Array, Vb: Array
+) -> tuple[Any, ...]: ...
+def cross_entropy_product_numpy(
+    z: Array, t: Array, y: Array, s: Array
+) -> tuple[Any, Array, Array]: ...
 def softmax(z: Array) -> Array: ...
 def most_probable(z: Array) -> NDArray[np.int64]: ...

@@ -25,7 +25,9 @@ def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
     Loss and gradient are compared with those of the NumPy variant in long double, and that gradient
     with central differences of the loss. The average of two blocks must equal the result for the
     whole batch, integer weights must be equivalent to repeated samples, the results for 1, 2 and 3
-    threads must be bitwise identical, no input may be modified, and a nan must be refused.
+    threads must be bitwise identical, no input may be modified, and a nan must be refused. With a
+    second derivative, Hessian-vector products are compared in the same way, and those of the NumPy
+    variant in long double with central differences of the gradient.
 
     Parameters
     ----------
@@ -59,6 +61,8 @@ def check(problem: Problem, *, rng: int | np.random.Generator = 0) -> None:
                 check_differences(problem, batch, exact, where)
             check_variants(problem, batch, exact, bounds, where)
             check_sums(problem, batch, bounds, where)
+            if problem.second_derivative is not None:
+                check_products(problem, batch, direction(rng, parameters), where)
             check_refusal(problem, (X, y, parameters), where)
     check_threads(problem, *random_batch(problem, rng, MANY_SAMPLES, np.float64))
 
@@ -135,6 +139,36 @@ def check_threads(problem: Any, X: Any, y: Any, parameters: Any) -> None:
         assert all(map(np.array_equal, one, other)), f"{problem.name}: threads change the bits"
 
 
+def check_products(problem: Any, batch: Any, vector: Any, where: str) -> None:
+    """Check Hessian-vector products of every variant, and against differences of the gradient."""
+    X, y, s, parameters = batch
+    both = *parameters, *vector
+    exact, bounds = in_long_double(problem, X, y, s, both), rounding(problem, X, y, s, both)
+    gradients = []
+    for sign in (1, -1):
+        pairs = zip(parameters, vector, strict=True)
+        moved = [np.asarray(p, np.longdouble) + sign * STEP * np.asarray(v) for p, v in pairs]
+        gradients.append(in_long_double(problem, X, y, s, moved)[1:])
+    answers = {
+        (variant, layout): problem.hessian_vector_product(
+            laid_out(X), y, *both, sample_weight=s, variant=variant
+        )
+        for variant in problem.products.sums
+        for layout, laid_out in LAYOUTS.items()
+    }
+    for k, name in enumerate(problem.variants.shapes):
+        right, what = exact[k + 1], f"the Hessian-vector product's part for {name}"
+        slope = (gradients[0][k] - gradients[1][k]) / (2 * STEP)
+        error, allowed = float(np.abs(slope - right).max()), 1e-5 * (1 + float(np.abs(right).max()))
+        assert error <= allowed, f"{where}: {what} is off from differences by {error:.3g}"
+        for (variant, layout), product in answers.items():
+            error = float(np.abs(product[k] - right).max())
+            assert error <= bounds[k + 1], (
+                f"{where}, {variant}, X in {layout} order: {what} is off by {error:.3g}, more than "
+                f"{bounds[k + 1]:.3g}"
+            )
+
+
 def check_refusal(problem: Any, batch: Any, where: str) -> None:
     """Check that a nan in X raises a ValueError that names its row and column."""
     X, y, parameters = batch
@@ -170,6 +204,12 @@ def random_batch(problem: Any, rng: Any, shape: tuple[int, ...], dtype: Any) -> 
     raise ValueError(f"{problem.name} accepts no y that check knows to draw: {reason}")
 
 
+def direction(rng: Any, parameters: Any) -> Any:
+    """Return a random vector of the shapes and the dtype of parameters, as large as they are."""
+    drawn = [rng.permutation(np.ravel(p)).reshape(np.shape(p)) for p in parameters]
+    return tuple(v if v.ndim else float(v) for v in drawn)
+
+
 def possible_targets(rng: Any, N: int, K: int) -> Iterator[Any]:
     yield rng.normal(size=N)
     yield rng.normal(size=N) ** 2
@@ -182,14 +222,18 @@ def possible_targets(rng: Any, N: int, K: int) -> Iterator[Any]:
 def in_long_double(
     problem: Any, X: Any, y: Any, s: Any, parameters: Any, reg: float = 0.0
 ) -> list[Any]:
-    """Return averaged loss and gradient of the NumPy variant, in long double."""
+    """Return averaged loss and gradient of the NumPy variant, in long double.
+
+    If a vector follows the parameters, a number of no meaning and the Hessian-vector product.
+    """
     X, s, *parameters = (np.asarray(part, np.longdouble) for part in (X, s, *parameters))
-    y = y if y.dtype.kind == "i" else y.astype(np.longdouble)
-    return numbers(averaged(problem.VARIANTS["numpy"](X, y, s, *parameters), reg, parameters))
+    y, n = y if y.dtype.kind == "i" else y.astype(np.longdouble), len(problem.variants.shapes)
+    sums = (problem.VARIANTS if len(parameters) == n else problem.products.sums)["numpy"]
+    return numbers(averaged(sums(X, y, s, *parameters), reg, parameters[-n:]))
 
 
 def rounding(problem: Any, X: Any, y: Any, s: Any, parameters: Any) -> list[float]:
-    """Return bounds on the rounding errors of the loss and of each part of the gradient.
+    """Return bounds on the rounding errors of the values of `in_long_double`.
 
     The error of a sum of N terms is at most N eps Σ |terms| in any order, and that of a score of D
     products likewise; the loss and the slope at moderate scores amplify it by a small factor. The

@@ -11,6 +11,15 @@
     backward  g = ∂ℓ/∂a = (r W2ᵀ) [h > 0]        the derivative of max(0, ·) at 0 is taken as 0
     gradient  ∂ℓ/∂W1 = xᵀ g,   ∂ℓ/∂b1 = g
 
+The Hessian times (V1, v1, V2, v2) is the derivative R of the gradient in that direction:
+
+::
+
+    forward   Rh = (x V1 + v1) [h > 0],   Rz = Rh W2 + h V2 + v2
+    residual  Rr_k = p_k (Rz_k - Σ_j p_j Rz_j)
+    backward  Rg = (Rr W2ᵀ + r V2ᵀ) [h > 0]
+    product   xᵀ Rg,   Rg,   Rhᵀ r + hᵀ Rr,   Rr
+
 These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ_n / Σ s_n plus the
 penalty ½ reg (‖W1‖² + ‖W2‖²) (the biases are not penalised); the gradient is averaged and penalised
 in the same way.
@@ -38,7 +47,14 @@ import numpy as np
 from .engine.average import average as averaged
 from .engine.jit import jit
 from .problem import Problem
-from .softmax import cross_entropy, cross_entropy_numpy, most_probable, softmax
+from .softmax import (
+    cross_entropy,
+    cross_entropy_numpy,
+    cross_entropy_product,
+    cross_entropy_product_numpy,
+    most_probable,
+    softmax,
+)
 from .validate import CLASSES
 
 
@@ -119,6 +135,16 @@ def sums_numpy(X, y, s, W1, b1, W2, b2):
     return loss, s.sum(dtype=float), X.T @ g, g.sum(axis=0), h.T @ r, r.sum(axis=0)
 
 
+def product_numpy(X, y, s, W1, b1, W2, b2, *vector):
+    """Return the check, Σ s and all Σ s (∂²ℓ/∂θ²) V, vectorised over samples."""
+    (V1, v1, V2, v2), (h, z) = vector, forward_numpy(X, W1, b1, W2, b2)
+    Rh = (X @ V1 + v1) * (h > 0)
+    check, Rr, r = cross_entropy_product_numpy(z, Rh @ W2 + h @ V2 + v2, y, s)
+    Rg = (Rr @ W2.T + r @ V2.T) * (h > 0)
+    weight, of_W2 = s.sum(dtype=float), Rh.T @ r + h.T @ Rr
+    return check, weight, X.T @ Rg, Rg.sum(axis=0), of_W2, Rr.sum(axis=0)
+
+
 def scores_numpy(X, W1, b1, W2, b2):
     """Return the scores max(0, X W1 + b1) W2 + b2."""
     return forward_numpy(X, W1, b1, W2, b2)[1]
@@ -131,6 +157,8 @@ PROBLEM = Problem(
     loop=sums_loop,
     numpy=sums_numpy,
     residual=cross_entropy,  # the engine adds the hidden layer
+    second_derivative=cross_entropy_product,  # and there, too
+    product=product_numpy,
     scores=scores_numpy,
     probabilities=softmax,
     predict=most_probable,

@@ -105,6 +105,21 @@ def sums(
     class_weight: ClassWeight = None,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
+def hessian_vector_product(
+    X: ArrayLike,
+    y: ArrayLike,
+    W1: ArrayLike,
+    b1: ArrayLike,
+    W2: ArrayLike,
+    b2: ArrayLike,
+    VW1: ArrayLike,
+    Vb1: ArrayLike,
+    VW2: ArrayLike,
+    Vb2: ArrayLike,
+    *,
+    class_weight: ClassWeight = None,
+    **options: Unpack[AverageOptions],
+) -> Gradient: ...
 def average(
     parts: Sums | Iterable[Sums],
     W1: ArrayLike,
@@ -178,6 +193,9 @@ update_loop: Any
 
 def sums_numpy(
     X: Array, y: Array, s: Array, W1: Array, b1: Array, W2: Array, b2: Array
+) -> tuple[Any, ...]: ...
+def product_numpy(
+    X: Array, y: Array, s: Array, W1: Array, b1: Array, W2: Array, b2: Array, *vector: Array
 ) -> tuple[Any, ...]: ...
 def forward_numpy(X: Array, W1: Array, b1: Array, W2: Array, b2: Array) -> tuple[Array, Array]: ...
 def scores_numpy(X: Array, W1: Array, b1: Array, W2: Array, b2: Array) -> Array: ...

@@ -363,6 +363,28 @@ def declaration(parameters: Mapping[str, str], compiled: Mapping[str, Any]) -> N
             )
 
 
+def second_derivative(parameters: Mapping[str, str], function: Any, product: Any) -> None:
+    """Refuse a second derivative that is not compiled, or cannot serve every variant."""
+    several = list(parameters.values())[-1] != ""
+    if several and (function is None) != (product is None):
+        raise ValueError(
+            "second_derivative and product belong together where there are several scores: pass "
+            "both, or neither"
+        )
+    if function is None:
+        return
+    declaration(parameters, {"second_derivative": function})
+    if not several:
+        try:
+            getattr(function, "py_func", function)(np.ones(2), np.ones(2))
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"second_derivative cannot be called with arrays ({error}), as the NumPy variant "
+                "does: write (a < b) * c in place of a branch, and functions of NumPy or "
+                "kernels.vmath in place of those of math"
+            ) from None
+
+
 def not_negative(name: str, value: Any) -> float:
     """`reg`, `learning_rate` or another setting that is one finite number, at least 0."""
     hint = f"pass a float such as {name}=0.1"

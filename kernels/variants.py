@@ -244,7 +244,7 @@ class Variants:
         sizes, arrays = {"D": X.shape[1]}, list[Any]()
         for (name, letters), value in zip(self.shapes.items(), parameters, strict=True):
             shape: Any = tuple(map(sizes.get, letters))
-            if value is None and self.single_layer and arrays:
+            if value is None and self.single_layer and len(arrays) % 2:
                 array = np.zeros(shape or 1, X.dtype)
             elif letters:
                 array = validate.parameter(name, value, shape, letters, X)
@@ -335,7 +335,8 @@ class Variants:
         parameters = self.scalars(arrays)
         loss, weight, *gradient = self.sums[variant](X, y, s, *parameters)
         if goal != Goal.SUMS:
-            loss, gradient = averaged((loss, weight, *gradient), reg, parameters)
+            penalised = parameters[-len(gradient) :]
+            loss, gradient = averaged((loss, weight, *gradient), reg, penalised)
         dtype = F64 if goal == Goal.SUMS else X.dtype
         found = (gradient[0], [gradient[1]]) if self.scalar_bias else gradient
         out = tuple(np.asarray(part, dtype) for part in found)
@@ -374,20 +375,22 @@ class Variants:
         exponent = math.frexp(float(s.max()))[1] + len(rows).bit_length()
         s = np.ldexp(s, -exponent)  # they sum to at most 1, so that no sum overflows
         parameters, of_y = tuple(p.astype(wide) for p in arrays), self.target.dtype or wide
-        passed = (parameters[0], parameters[1][0]) if self.scalar_bias else parameters
-        totals, size = [0.0] * (2 + len(arrays)), max(1, BLOCK // X.shape[1])
+        scalar = self.scalar_bias
+        passed = [p[0] if scalar and k % 2 else p for k, p in enumerate(parameters)]
+        totals, size = list[Any](), max(1, BLOCK // X.shape[1])
         for start in range(0, len(rows), size):
             at = rows[start : start + size]
             block = X[at].astype(wide), y[at].astype(of_y), s[start : start + size]
             parts = self.sums["numpy"](*block, *passed)
-            totals = [a + b for a, b in zip(totals, parts, strict=True)]
+            totals = [a + b for a, b in zip(totals or [0.0] * len(parts), parts, strict=True)]
         loss, weight, *out = totals
         if goal == Goal.SUMS:
             loss, weight, *out = (np.ldexp(part, exponent) for part in totals)
         else:
-            penalty = sum(0.5 * np.vdot(W, W) for W in parameters[::2]) if reg else 0.0
+            penalised = parameters[-len(out) :]
+            penalty = sum(0.5 * np.vdot(W, W) for W in penalised[::2]) if reg else 0.0
             loss = average(loss, weight, reg, penalty)
-            pairs = enumerate(zip(out, parameters, strict=True))
+            pairs = enumerate(zip(out, penalised, strict=True))
             out = [average(part, weight, 0.0 if k % 2 else reg, p) for k, (part, p) in pairs]
         if goal == Goal.STEP:
             out = [p - rate * gradient for p, gradient in zip(parameters, out, strict=True)]

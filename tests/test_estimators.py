@@ -22,10 +22,12 @@ from tests.helpers.advice import advised
 from tests.helpers.interpreter import run_python
 
 SEED = 0
+ESTIMATORS = [LogisticRegression(), LogisticRegression(tol=1e-8), Ridge()]
+ESTIMATORS.append(LogisticRegression(solver="newton-cg"))
 
 
 @pytest.mark.filterwarnings("ignore")  # of fits that are stopped early
-@parametrize_with_checks([LogisticRegression(), LogisticRegression(tol=1e-8), Ridge()])
+@parametrize_with_checks(ESTIMATORS)
 def test_checks_of_scikit_learn(estimator, check):
     check(estimator)
 
@@ -69,13 +71,14 @@ SETS = {
 
 
 @pytest.mark.filterwarnings("ignore::kernels.ConvergenceWarning")
+@pytest.mark.parametrize("solver", ["lbfgs", "newton-cg"])
 @pytest.mark.parametrize("name", SETS)
-def test_coefficients_are_those_of_scikit_learn(name):
+def test_coefficients_are_those_of_scikit_learn(name, solver):
     (X, y), options = SETS[name]
     options, s = dict(options), None
     if options.pop("weights", False):
         s = weights(len(y))
-    ours = LogisticRegression(**options, tol=1e-9, max_iter=10_000).fit(X, y, s)
+    ours = LogisticRegression(**options, tol=1e-9, max_iter=10_000, solver=solver).fit(X, y, s)
     theirs = sklearn.linear_model.LogisticRegression(
         **options, tol=1e-12, max_iter=1000, solver="newton-cholesky"
     ).fit(X, y, s)

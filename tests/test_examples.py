@@ -16,7 +16,7 @@ EXAMPLES = ROOT / "examples"
 SCRIPTS = sorted(
     path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("figures", "poisson")
 )
-SMALL = {"divide_by_n": {"largest": 256}, "lbfgs": {"N": 3000}}
+SMALL = {"divide_by_n": {"largest": 256}, "lbfgs": {"N": 3000}, "newton": {"N": 3000}}
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def results(tmp_path_factory):
     return run
 
 
-def test_there_are_nine():
-    assert len(SCRIPTS) == 9
+def test_there_are_eleven():
+    assert len(SCRIPTS) == 11
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -213,6 +213,29 @@ def test_pipeline(results):
     assert set(ours.classes_) == {"Barolo", "Grignolino", "Barbera"}
     assert "column 12: " in found["warning"]
     assert "standardise" in found["warning"]
+
+
+def test_newton(results):
+    found = results("newton")[0]
+    X, y = found["X"], found["y"]
+    A, reg = np.column_stack([X, np.ones(len(y))]), 1e-6 * np.append(np.ones(40), 0)
+    for name in ("trust-ncg", "L-BFGS"):
+        flat = found[name]
+        gradient = A.T @ (-y / (1 + np.exp(y * (A @ flat)))) / len(y) + reg * flat
+        assert np.abs(gradient).max() <= 1e-6, name
+    newton, lbfgs = found["passes"]
+    assert newton < lbfgs
+
+
+def test_huber(results):
+    found = results("huber")[0]
+    A = np.column_stack([found["X"], np.ones(len(found["y"]))])
+    w, b = found["descent"][:2]
+    for flat in (found["newton"], np.append(w, b)):
+        slopes = np.clip(A @ flat - found["y"], -1, 1)
+        assert np.abs(A.T @ slopes / len(A)).max() <= 1e-8
+    np.testing.assert_allclose(found["newton"], np.append(w, b), rtol=0, atol=1e-6)
+    assert abs(w[0] - 2) < 0.2
 
 
 def test_lbfgs(results):

@@ -15,6 +15,7 @@ from tests.helpers.comparison import assert_averages, bits
 from tests.helpers.declaration import DECLARATION
 
 METHODS = ["CG", "BFGS", "L-BFGS-B", "TNC", "SLSQP", "trust-constr", "Newton-CG"]
+WITH_HESSP = ["Newton-CG", "trust-ncg", "trust-krylov", "trust-constr"]
 
 
 def objective_of(problem, batch, **options):
@@ -141,6 +142,65 @@ def test_a_problem_of_your_own():
     fit = problem.descend(X, y, reg=0.01, learning_rate=0.1, gtol=1e-9, max_iter=100_000)
     # At most the gradient over the smallest curvature, reg or that of the data, which is above 0.5.
     np.testing.assert_allclose(f.pack(fit.w, fit.b), found.x, rtol=0, atol=2e-7 / 0.5)
+
+
+# ---- Hessian-vector products ----
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", ["numpy", "tiled"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_hessp_is_the_hessian_vector_product(problem, variant, dtype):
+    batch, rng = case_of(problem, 3, dtype=dtype), np.random.default_rng(0)
+    options = {"reg": 0.3, "sample_weight": rng.integers(0, 3, 60), "variant": variant}
+    f = objective_of(problem, batch, **options)
+    p = rng.normal(size=f.size).astype(dtype).astype(float)
+    product = f.hessp(f.pack(*batch[2:]), p)
+    assert (product.dtype, product.shape) == (np.float64, (f.size,))
+    right = PROBLEMS[problem].hessian_vector_product(*batch, *f.unpack(p), **options)
+    assert bits(product) == bits(f.pack(*right))
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_hessp_without_a_bias(problem):
+    batch = case_of(problem)
+    f = objective_of(problem, batch, fit_bias=False, reg=0.1)
+    flat, p = np.random.default_rng(0).normal(size=(2, f.size))
+    parameters, vector = f.unpack(flat), f.unpack(p)
+    right = PROBLEMS[problem].hessian_vector_product(*batch[:2], *parameters, *vector, reg=0.1)
+    assert f.hessp(flat, p).tolist() == [x for g in right[::2] for x in g.ravel().tolist()]
+
+
+def test_hessp_that_overflows():
+    """It is 0 without a warning or an error, so that an optimiser ends its inner iterations."""
+    X = np.array([[1.0], [2.0], [4.0]])
+    for x, large in ((X, 1e308), (X.astype(np.float32), 3e38)):
+        f = softmax.objective(x, [0, 1, 2])
+        with np.errstate(all="raise"):
+            for flat, p in ((np.nan, 1.0), (1.0, np.inf), (0.0, large)):
+                flat, p = np.full(6, flat), p * np.array([1.0, -1, 1, -1, 1, -1])
+                assert f.hessp(flat, p).tolist() == [0.0] * 6
+        assert f.hessp(f.start(), np.arange(6.0)).any()
+
+
+@pytest.mark.parametrize("method", WITH_HESSP)
+@pytest.mark.parametrize("problem", ["softmax", "logistic", "linear"])
+def test_methods_that_take_hessp(problem, method):
+    """They find the optimum in a few iterations."""
+    batch = case_of(problem, 2)
+    f = objective_of(problem, batch, reg=0.1)
+    found = minimize(f, f.start(), jac=True, hessp=f.hessp, method=method, tol=1e-7)
+    assert found.nit <= 30
+    assert np.abs(f(found.x)[1]).max() <= 1e-6
+
+
+@pytest.mark.parametrize("method", WITH_HESSP)
+def test_methods_that_take_hessp_on_a_network(method):
+    """Where the loss is not convex."""
+    batch = case_of("two_layer", 2)
+    f = two_layer.objective(*batch[:2], hidden=5, std=0.5, reg=0.1)
+    found = minimize(f, f.start(), jac=True, hessp=f.hessp, method=method)
+    assert found.fun < f(f.start())[0] - 0.01
 
 
 # ---- optimisers ----
@@ -281,9 +341,11 @@ def test_errors_of_vectors(problem):
     f = objective_of(problem, batch)
     names = ", ".join(PROBLEMS[problem].Parameters._fields)
     for wrong in (np.zeros(f.size + 1), np.zeros((1, f.size)), 0.0):
-        for call in (f, f.unpack):
+        for call in (f, f.unpack, lambda v, f=f: f.hessp(v, f.start())):
             with pytest.raises(ValueError, match=rf"flat must have shape .*pack\({names}\)"):
                 call(wrong)
+        with pytest.raises(ValueError, match="p must have shape"):
+            f.hessp(f.start(), wrong)
     with pytest.raises(TypeError, match="flat is complex"):
         f(np.zeros(f.size, complex))
     with pytest.raises(ValueError, match=f"{names.split(', ')[0]} must have shape"):

@@ -42,6 +42,7 @@ PUBLIC = {
     "average": "parts, {given}, *, reg=0.0",
     # Of the third:
     "objective": "X, y, *, {sizes}fit_bias=True, " + DATA,
+    "hessian_vector_product": "X, y, {names}, {vector}, *, " + DATA,
 }
 RAW = {
     "loss_and_gradient": "X, y, {names}, reg=0.0, sample_weight=None, want_loss=True, "
@@ -56,6 +57,7 @@ PARAMETERS = {
         "rate": "=None",
         "given": "W, b=None",
         "names": "W, b",
+        "vector": "VW, Vb",
         "start": "W=None, b=None",
         "sizes": "classes=None, ",
     },
@@ -63,6 +65,7 @@ PARAMETERS = {
         "rate": "=None",
         "given": "w, b=None",
         "names": "w, b",
+        "vector": "Vw, Vb",
         "start": "w=None, b=None",
         "sizes": "",
     },
@@ -70,6 +73,7 @@ PARAMETERS = {
         "rate": "=None",
         "given": "w, b=None",
         "names": "w, b",
+        "vector": "Vw, Vb",
         "start": "w=None, b=None",
         "sizes": "",
     },
@@ -77,6 +81,7 @@ PARAMETERS = {
         "rate": "",
         "given": "W1, b1, W2, b2",
         "names": "W1, b1, W2, b2",
+        "vector": "VW1, Vb1, VW2, Vb2",
         "start": "hidden=100, std=0.01, W1=None, b1=None, W2=None, b2=None, validation=None",
         "sizes": "classes=None, hidden=100, std=0.01, rng=0, ",
     },
@@ -91,6 +96,7 @@ SECTIONS = {
     "sums": {"Parameters", "Returns", "Raises"},
     "average": {"Parameters", "Returns", "Raises"},
     "objective": {"Parameters", "Returns", "Raises"},
+    "hessian_vector_product": {"Parameters", "Returns", "Raises"},
 }
 
 
@@ -132,6 +138,9 @@ def arguments_of(problem, name):
         taken = inspect.signature(module.objective).parameters
         sizes = {key: value for key, value in sizes.items() if key in taken}
         return {"X": X, "y": y, **sizes, "fit_bias": False, **options}
+    if name == "hessian_vector_product":
+        vector = {f"V{p}": of_parameters[p] for p in of_parameters}
+        return {"X": X, "y": y, **of_parameters, **vector, **options}
     arguments = {**passed, **options}
     if name in ("loss_and_gradient", "gradient"):
         arguments["out"] = tuple(np.empty_like(p) for p in parameters)
@@ -313,7 +322,7 @@ def test_defaults(problem):
     """Every function means the same by an argument that is left out."""
     module = PROBLEMS[problem]
     public = [module.loss_and_gradient, module.loss, module.gradient, module.update, module.descend]
-    public += [module.sums, module.average, module.objective]
+    public += [module.sums, module.average, module.objective, module.hessian_vector_product]
     raw = [
         getattr(module, f"{what}_{variant}")
         for what in ("loss_and_gradient", "loss", "gradient")

@@ -27,6 +27,11 @@ def of_twice_the_slope(z, y):
 
 
 @numba.njit
+def of_twice_the_curvature(z, y):
+    return 2 * np.exp(z)
+
+
+@numba.njit
 def without_weights(X, y, s, w, b):
     return poisson_loop(X, y, np.ones_like(s), w, b)
 
@@ -45,6 +50,7 @@ def of_another_loss(X, y, s, w, b):
         ("residual", of_twice_the_slope, "tiled, X in C order: gradient of w is off by"),
         ("loop", without_weights, "is off by"),
         ("numpy", of_another_loss, "differences"),
+        ("second_derivative", of_twice_the_curvature, "product's part for w is off from diff"),
     ],
 )
 @compiled

@@ -40,6 +40,9 @@ f: kernels.Objective[logistic.Parameters] = logistic.objective(X, y, reg=0.1, fi
 value, vector = f(f.start())
 direction: NDArray[np.float64] = f.unpack(vector + f.pack(w)).w[: f.size]
 g = two_layer.objective(X, y, classes=3, hidden=5, std=0.1, rng=None, sample_weight=[1, 2, 1, 2])
+curved: softmax.Gradient = softmax.hessian_vector_product(X, y, W, None, W, None, reg=0.1)
+along = linear.hessian_vector_product(X, y, w, 0.0, w, 1.0, threads=1).b
+product: NDArray[np.float64] = g.hessp(g.start(), g.start())
 kernels.set_threads(None)
 
 softmax.loss_and_gradient(X, y, W, b, regularisation=0.1)  # expect: call-arg
@@ -56,6 +59,7 @@ logistic.descend(X, y, learning_rate=0.1, max_iter="3")  # expect: arg-type
 logistic.descend(X, y, gtol="small")  # expect: arg-type
 two_layer.descend(X, y)  # expect: call-arg
 linear.objective(X, y, classes=3)  # expect: call-arg
+softmax.hessian_vector_product(X, y, W, b, W)  # expect: call-arg
 softmax.objective(X, y, fit_bias="no")  # expect: arg-type
 softmax.average([W], W)  # expect: list-item
 weights = fit.W  # expect: attr-defined

@@ -16,7 +16,14 @@ from .jit import device_function, jit
 from .parameter_pass import make_parameter_pass, plan_pass, workspace_shape
 from .pool import DONE, POOL, WAITED, Role, atomic_fetch_add, spin_until_done, workspace_type
 from .reduce import Goal, reduce_layer, squares, totals
-from .tile_pass import geometry, gradient_length, hidden_layer, is_by_columns, make_tile_pass
+from .tile_pass import (
+    geometry,
+    gradient_length,
+    hidden_layer,
+    hidden_product,
+    is_by_columns,
+    make_tile_pass,
+)
 
 SMALL = 400_000  # N (D + 16) (K + 2) below which `geometry` makes one chunk
 
@@ -43,20 +50,31 @@ def layer_fits(D, W, b):
 
 
 @device_function
+def direction(W, b):
+    """Return V and Vb of [W V] and [b Vb]."""
+    K = b.size // 2
+    return W[:, K:].copy(), b[K:]
+
+
+@device_function
 def no_pass(batch, layers, written, plan, workspace, wanted):
-    """Stand in for the pass over parameters of a problem with one score, which never takes it."""
+    """Stand in for the pass over parameters where it is never taken."""
     return 0
 
 
 def make_driver(  # noqa: C901
-    residual: Callable[..., Any], two_layers: bool, scalar_bias: bool
+    residual: Callable[..., Any], two_layers: bool, scalar_bias: bool, directional: bool = False
 ) -> Any:
     """Return the driver of a problem, built around the residual of a tile; see `tile_pass`.
 
     With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
+    With `directional`, it is the driver of a Hessian-vector product: its parameters are [W V] and
+    [b Vb] for each layer, its output is of the shapes of V and Vb, and these are penalised.
     """
-    tile_pass = make_tile_pass(hidden_layer(residual) if two_layers else residual)
-    parameter_pass = no_pass if scalar_bias else make_parameter_pass(residual, two_layers)
+    below = hidden_product if directional else hidden_layer
+    tile_pass = make_tile_pass(below(residual) if two_layers else residual, directional)
+    by_samples, halves = scalar_bias or directional, 2 if directional else 1
+    parameter_pass = no_pass if by_samples else make_parameter_pass(residual, two_layers)
 
     def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
         """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
@@ -78,12 +96,12 @@ def make_driver(  # noqa: C901
         fits &= layer_fits(D, W, b)
         if two_layers:
             above = layers[3].size
-            fits &= layer_fits(b.size, layers[2], layers[3])
+            fits &= layer_fits(b.size // halves, layers[2], layers[3])
         if not fits:
             return 0.0, 0.0, 1.0, True
         N, K = rows.size if rows.size > 0 else N, b.size
         items, numbers, by_parameters = workspace_shape(
-            N, D, K, above, X.itemsize, is_by_columns(X, rows), scalar_bias
+            N, D, K, above, X.itemsize, is_by_columns(X, rows), by_samples
         )
         if role == Role.SERIAL:
             partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
@@ -110,12 +128,16 @@ def make_driver(  # noqa: C901
             return 0.0, 0.0, 0.0, False
         partials, (loss, weight, invalid) = workspace[0], totals(workspace[1])
         averaging, reducing = (reg, rate, weight), goal != Goal.NOTHING and not by_parameters
+        if directional:
+            W, b = direction(W, b)
         if reducing:
             invalid += reduce_layer(partials, 0, (W, b), (dW, db), goal, averaging)
         penalty = 0.0
         if two_layers:
-            start = gradient_length(D, K)[0] + K
+            start = gradient_length(D, b.size)[0] + b.size
             W, b, dW, db = layers[2], layers[3], written[2], written[3]
+            if directional:
+                W, b = direction(W, b)
             if reducing:
                 invalid += reduce_layer(partials, start, (W, b), (dW, db), goal, averaging)
             if reg > 0:
@@ -177,13 +199,15 @@ def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Call
     return signature
 
 
-def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
+def run_shared(
+    kernel: Kernel, call: tuple[Any, ...], threads: int | None, directional: bool = False
+) -> Any:
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, _, _, rows), parameters = call[:2]
     (N, D), size = X.shape, X.itemsize
     above = len(parameters[3]) if len(parameters) == 4 else 0
     scalar_bias = not np.ndim(parameters[1])
-    K = 1 if scalar_bias else len(parameters[1])
+    K, by_samples = 1 if scalar_bias else len(parameters[1]), scalar_bias or directional
     shape = len(rows) or N, D, K, above, size
-    items, numbers, _ = workspace_shape(*shape, is_by_columns(X, rows), scalar_bias)
+    items, numbers, _ = workspace_shape(*shape, is_by_columns(X, rows), by_samples)
     return POOL.run(kernel[size], call, items, numbers, threads)

@@ -111,12 +111,13 @@ def plan_pass(N, D, K, above, size):
 
 
 @jit
-def workspace_shape(N, D, K, above, size, by_columns, scalar_bias):
+def workspace_shape(N, D, K, above, size, by_columns, by_samples):
     """Return number of items, scratch numbers for each, and whether parameters are split.
 
-    The items are what the threads share: chunks of samples, or blocks of the parameters.
+    The items are what the threads share: chunks of samples, which are all that `by_samples` admits,
+    or blocks of the parameters.
     """
-    if not scalar_bias and many_parameters(N, D, K, above, size):
+    if not by_samples and many_parameters(N, D, K, above, size):
         plan = plan_pass(N, D, K, above, size)
         return plan.items, (plan.numbers + plan.items - 1) // plan.items, True
     _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns)

@@ -185,6 +185,10 @@ def room_for_targets(tile, y, weight, rows, dtype):
 # overwrites the scores S (K, n) of n samples by s ∂loss/∂score, and returns the sum of their
 # weighted losses and the number of invalid labels. `scratch` holds temporary rows of a tile's
 # length; the gradients of `rest`, the parameters above the scores, are added to `partial`.
+#
+# In a Hessian-vector product, S (2K, n) has the scores in its first half, and in its second what
+# the direction adds to them, t = x V + v. They are overwritten by s (∂²loss/∂score²) t and, if
+# there is a hidden layer, by s ∂loss/∂score.
 
 
 def pointwise(residual: Callable[..., Any]) -> Any:
@@ -242,11 +246,72 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
     return residual_of_hidden
 
 
+def pointwise_product(second_derivative: Callable[..., Any]) -> Any:
+    """Make the residual of a Hessian-vector product from (z, y) -> ∂²loss/∂z² of one score."""
+    second_derivative = jit_inline(getattr(second_derivative, "py_func", second_derivative))
+
+    @device_function(fastmath={"reassoc", "contract"})
+    def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+        z, t, real = S[0], S[1], S.dtype.type
+        for i in range(len(y)):
+            overflow = real(0) * z[i]  # 0, or nan if the score overflowed
+            z[i] = overflow + s[i] * (real(second_derivative(z[i], y[i])) * t[i])
+        return 0.0, 0
+
+    return product_of_tile
+
+
+def hidden_product(product: Callable[..., Any]) -> Any:
+    """Make the residual of a Hessian-vector product of a hidden layer from that above it.
+
+    This is the R-operator of Pearlmutter, Fast exact multiplication by the Hessian, 1994. `rest` is
+    [W2 VW2], (H, 2K), and [b2 Vb2], (2K,).
+    """
+
+    @device_function
+    def product_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+        W2, b2 = rest
+        (H, both), n, size, zero, ld = W2.shape, len(y), S.itemsize, S.dtype.type(0), S.strides[0]
+        K, row = both // 2, padded(H)
+        Z, G = scratch[SCRATCH_ROWS : SCRATCH_ROWS + both], scratch[SCRATCH_ROWS + both :]
+        for j in range(H):
+            for i in range(n):  # 0 if negative, or nan if it overflowed
+                S[H + j, i] = S[H + j, i] if S[j, i] > 0 else zero
+                S[j, i] = zero + zero * S[j, i] if S[j, i] < 0 else S[j, i]
+        for k in range(both):
+            Z[k] = b2[k]
+        h, Rh = (address(S), ld), (address(S) + H * ld, ld)
+        z, Rz, g = (address(Z), ld), (address(Z) + K * ld, ld), (address(G), ld)
+        w, c = (address(W2), size, both * size), (address(partial), row * size)
+        gemm_nn(zero, h, w, z, (both, n, H), NO_PREFETCH)
+        gemm_nn(zero, Rh, w, Rz, (K, n, H), NO_PREFETCH)
+        loss, invalid = product(Z, y, s, scratch, (), partial, want_loss, want_gradient)
+        Rr, r = z, Rz  # which are there now
+        gemm_nt(zero, h, Rr, c, (H, K, n))
+        gemm_nt(zero, Rh, r, c, (H, K, n))
+        for k in range(K):
+            partial[K * row + k] += total(Z[k], n)
+        for j in range(H):
+            G[j] = 0
+        gemm_nn(zero, z, (address(W2), both * size, size), g, (H, n, both), NO_PREFETCH)
+        for j in range(H):
+            for i in range(n):
+                S[j, i] = zero if S[j, i] == 0 else G[j, i]
+        return loss, invalid
+
+    return product_of_hidden
+
+
 # ---- the pass ----
 
 
-def make_tile_pass(residual: Callable[..., Any]) -> Any:
-    """Return the pass of a problem; each thread of a call runs it until no chunk is left."""
+def make_tile_pass(residual: Callable[..., Any], directional: bool = False) -> Any:
+    """Return the pass of a problem; each thread of a call runs it until no chunk is left.
+
+    With `directional`, that of a Hessian-vector product: W is [W V], whose scores the residual
+    turns into half as many.
+    """
+    halves = 2 if directional else 1
 
     def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):
         """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`."""
@@ -265,7 +330,8 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
         S = np.empty((K + scratch_rows, padded(tile)), X.dtype)
         S, scratch = S[:K], S[K:]
         room = room_for_targets(tile, y, weight, rows, X.dtype)
-        length, row = gradient_length(D, K)
+        outputs = K // halves
+        length, row = gradient_length(D, outputs)
         chunk = atomic_fetch_add(counters, NEXT)
         while chunk * chunk_rows < N:
             partial = partials[chunk]
@@ -294,7 +360,7 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
                     gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
                 else:
                     gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
-                partial_rest = partial[length + K :]
+                partial_rest = partial[length + outputs :]
                 losses, n_invalid = residual(
                     S, labels, s, scratch, rest, partial_rest, want_loss, want_gradient
                 )
@@ -302,12 +368,13 @@ def make_tile_pass(residual: Callable[..., Any]) -> Any:
                 invalid += n_invalid
                 if want_gradient:
                     if fortran:
-                        gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, K, n))
+                        gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, outputs, n))
                     else:
                         last = copied or start + tile >= stop
                         distance = NO_PREFETCH if last else tile * X.strides[0]
-                        gemm_nn(zero, x[:2], (scores[0], scores[1], size), g, (K, D, n), distance)
-                    for k in range(K):
+                        r, shape = (scores[0], scores[1], size), (outputs, D, n)
+                        gemm_nn(zero, x[:2], r, g, shape, distance)
+                    for k in range(outputs):
                         partial[length + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, invalid
             atomic_fetch_add(counters, DONE)

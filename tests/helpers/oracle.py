@@ -148,3 +148,66 @@ def loss_and_gradient(
         total = averaged(np.ones((N, 1), Long), np.zeros((N, 1), Long), r, r_error, Long(0))
         gradient.append(Bounded(total.value[0], total.bound[0]))
     return averaged_loss(losses, errors, [w]), gradient
+
+
+def hessian_vector_product(
+    problem: str,
+    batch: tuple[Any, ...],
+    vector: tuple[Any, ...],
+    reg: float = 0.0,
+    sample_weight: Any = None,
+) -> list[Bounded]:
+    """Differences of the gradient in long double, of fourth order in the step.
+
+    With a step that changes no score by more than 1e-4, their error is of order 1e-16 of the
+    scores' change from what they leave out, and 1e-19 / 1e-4 of it from rounding: far below the
+    bounds. Those are what every operation of an implementation errs by, eps of its magnitude, with
+    all numbers by their absolute values; 4 (2N + D + H + 2K + 16) bounds how many follow each
+    other. A product of a cross-entropy (its derivatives by the scores are at most 1) errs by what
+    its scores do, times the direction.
+    """
+    X, y, *given = batch
+    eps, absolute = Long(np.finfo(X.dtype).eps), np.abs(X).astype(Long)
+    pairs = [(p, v) for p, v in zip(given, vector, strict=True) if p is not None]
+    P, V = (
+        [np.abs(np.asarray(part)).astype(Long) for part in parts]
+        for parts in zip(*pairs, strict=True)
+    )
+    N, D = X.shape
+
+    def affine(A: Any, layer: list[Any]) -> Any:
+        W = layer[0].reshape(A.shape[1], -1)
+        return A @ W + (layer[1] if len(layer) > 1 else 0)
+
+    z, t = affine(absolute, P[:2]), affine(absolute, V[:2])
+    a, largest, rows = None, t.max(), (1 + z.max(axis=1)) * t.max(axis=1)
+    if problem == "two_layer":
+        a, h, Rh = affine(X.astype(Long), given[:2]), z, t
+        z, t = affine(h, P[2:]), affine(Rh, [P[2]]) + affine(h, V[2:])
+        largest, rows = max(largest, t.max()), (1 + z.max(axis=1)) * t.max(axis=1)
+    step = Long(1e-4) / largest
+    if a is not None:
+        assert (np.abs(a) > 2e-4).all(), "another seed: a step must not pass the kink of a unit"
+    total = 0
+    for times, factor in ((1, 8), (-1, -8), (2, -1), (-2, 1)):
+        moved = [
+            None if p is None else np.asarray(p).astype(Long) + times * step * np.asarray(v)
+            for p, v in zip(given, vector, strict=True)
+        ]
+        parts = loss_and_gradient(problem, X, y, *moved, reg=reg, sample_weight=sample_weight)[1]
+        total = total + factor * np.array([part.value for part in parts], dtype=object)
+    s = np.ones(N, Long) if sample_weight is None else np.asarray(sample_weight).astype(Long)
+    q = (rows * s / s.sum())[:, None]
+    sizes = [absolute.T @ q, q.sum(axis=0)]
+    if problem == "two_layer":
+        s = (s / s.sum())[:, None]
+        g = q * P[2].sum(axis=1) + s * (1 + z.max(axis=1, keepdims=True)) * V[2].sum(axis=1)
+        of_W2 = h.T @ q + Rh.T @ (s * (1 + z.max(axis=1, keepdims=True)))
+        sizes = [absolute.T @ g, g.sum(axis=0), of_W2, q.sum(axis=0)]
+    many = 4 * (2 * N + D + sum(p.shape[-1] if p.ndim else 1 for p in P) * 2 + 16)
+    found = []
+    for k, (value, size, v) in enumerate(zip(total / (12 * step), sizes, V, strict=False)):
+        penalty = 0 if k % 2 else reg * v
+        size = size.reshape(v.shape) if size.size == v.size else np.broadcast_to(size, v.shape)
+        found.append(Bounded(value, many * eps * (size + penalty)))
+    return found
