@@ -143,7 +143,7 @@ class Variants:
             found = [p if p is None or type(p) is float else of_real(p, dtype) for p in parameters]
             if self.scalar_bias and type(found[1]) is ndarray:
                 found[1] = float(found[1]) if found[1].ndim == 0 else found[1]
-        except (TypeError, ValueError, OverflowError):
+        except (TypeError, ValueError, OverflowError, RuntimeError):  # the last from tensors
             return None
         return X, taken, tuple(found), weights
 
