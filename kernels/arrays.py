@@ -98,6 +98,13 @@ def refuse_other_containers(name: str, value: Any) -> None:
             f"memory as a whole: pass {expression}.{lazy}() if it fits, or give the `sums` of one "
             "block after another to `average`"
         )
+    if hasattr(kind, "to_dummies") and hasattr(kind, "schema"):
+        for column, dtype in value.schema.items():
+            if dtype.is_temporal():  # polars makes microseconds of them, beside numbers
+                raise TypeError(
+                    f"{name} holds dates or times in column {column!r} ({dtype}): {ACCEPTED}; pass "
+                    f"{expression}.cast({{{column!r}: float}}) if the unit suits, or leave it out"
+                )
 
 
 def unreadable(name: str, value: Any, error: Exception) -> str:

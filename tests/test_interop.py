@@ -182,6 +182,7 @@ def test_columns_may_have_any_name():
 # ---- what is refused ----
 
 NAMES = np.array(["blue", "green", "red"])[LABELS]
+DAYS = LABELS.astype(np.int32)
 VECTORS = [list(row) for row in X]
 # name: (library, argument, library -> what is passed, part of the message)
 REFUSED = {
@@ -232,6 +233,14 @@ REFUSED = {
         "y holds '",
     ),
     "polars, a lazy frame": ("polars", "X", lambda pl: pl.DataFrame(X).lazy(), "not computed yet"),
+    "polars, dates beside numbers": (
+        "polars",
+        "X",
+        lambda pl: pl.DataFrame(
+            {str(d): X[:, d] for d in range(D - 1)} | {"day": pl.Series(DAYS).cast(pl.Date)}
+        ),
+        r"dates or times in column 'day' \(Date\)",
+    ),
     "polars, decimals": (
         "polars",
         "X",
@@ -288,7 +297,8 @@ def test_advice(name):
     library, argument, form, sentence = REFUSED[name]
     value = form(pytest.importorskip(library))
     arguments = {"X": X, "y": LABELS, **STARTS[softmax]}
-    known = softmax.loss(**arguments)
+    numbers = np.column_stack([X[:, :-1], DAYS]) if "dates" in name else X
+    known = softmax.loss(**arguments | {"X": numbers})
     with pytest.raises((TypeError, ValueError), match=sentence) as raised:
         softmax.loss(**arguments | {argument: value})
     message = str(raised.value)
@@ -392,8 +402,8 @@ def test_the_function_of_torch(dtype):
         assert torch.allclose(a.grad, b.grad, rtol=1e-5, atol=1e-5)
     with pytest.raises(ValueError, match=r"with respect to X: pass X.detach\(\)"):
         loss_of(data.requires_grad_(), labels, *ours, 0.3)
+    loss = loss_of(data.detach(), labels, *ours, 0.3)
     with pytest.raises(ValueError, match="no second derivative"):
-        loss = loss_of(data.detach(), labels, *ours, 0.3)
         torch.autograd.grad(loss, ours, create_graph=True)
 
 
