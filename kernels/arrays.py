@@ -4,7 +4,8 @@ The advice in an error is an expression that works on what was passed, whatever 
 """
 
 import numbers
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -25,7 +26,9 @@ def real_array(name: str, value: Any, remedy: Remedy | None = None) -> Array:
     if type(value) is not np.ndarray:
         refuse_other_containers(name, value)
     try:
-        array = np.asarray(value)
+        array = np.asarray(by_columns(value) if hasattr(type(value), "iloc") else value)
+        if not array.ndim and array.dtype.kind == "O" and hasattr(type(value), "__dlpack__"):
+            array = np.from_dlpack(value)
     except MemoryError:
         raise
     except Exception as error:  # a ragged list, or an error in __array__ of some other library
@@ -70,10 +73,10 @@ def place_of(place: Any) -> str:
 
 def refuse_other_containers(name: str, value: Any) -> None:
     """Refuse masked, sparse and lazy arrays, which NumPy cannot convert without a loss."""
-    expression = EXPRESSIONS.get(name, name)
+    expression, kind = EXPRESSIONS.get(name, name), type(value)  # a table's attributes are columns
     if value is None:
         raise TypeError(f"{name} is None: pass an array of numbers")
-    if hasattr(value, "filled"):  # importing numpy.ma to ask takes 30 ms
+    if hasattr(kind, "filled"):  # importing numpy.ma to ask takes 30 ms
         fill = f"pass {expression}.filled({expression}.mean())"
         if np.ndim(value) == 1:
             fill = f"pass {expression}.filled({expression}.compressed()[0])"
@@ -81,12 +84,13 @@ def refuse_other_containers(name: str, value: Any) -> None:
             f"{name} is a masked array, whose mask would be lost: {fill}, and leave incomplete "
             f"samples out with sample_weight, 0 for each"
         )
-    if hasattr(value, "tocsr"):
+    dense = next((method for method in ("toarray", "todense") if hasattr(kind, method)), None)
+    if dense:
         what = describe(value)
-        raise TypeError(f"{name} is {what}, a sparse matrix: pass {expression}.toarray()")
+        raise TypeError(f"{name} is {what}, a sparse matrix: pass {expression}.{dense}()")
     graph = getattr(value, "__dask_graph__", None)
     lazy = "compute" if callable(graph) and graph() is not None else ""
-    if type(value).__name__ == "LazyFrame":
+    if kind.__name__ == "LazyFrame":
         lazy = "collect"
     if lazy:
         raise TypeError(
@@ -94,15 +98,34 @@ def refuse_other_containers(name: str, value: Any) -> None:
             f"memory as a whole: pass {expression}.{lazy}() if it fits, or give the `sums` of one "
             "block after another to `average`"
         )
+    if hasattr(kind, "to_dummies") and hasattr(kind, "schema"):
+        for column, dtype in value.schema.items():
+            if dtype.is_temporal():  # polars makes microseconds of them, beside numbers
+                raise TypeError(
+                    f"{name} holds dates or times in column {column!r} ({dtype}): {ACCEPTED}; pass "
+                    f"{expression}.cast({{{column!r}: float}}) if the unit suits, or leave it out"
+                )
 
 
 def unreadable(name: str, value: Any, error: Exception) -> str:
     """The message for what NumPy cannot convert."""
     expression = EXPRESSIONS.get(name, name)
-    reason, remedy = f"{type(error).__name__}: {error}", "pass a NumPy array"
-    if hasattr(value, "detach"):  # a tensor that requires a gradient, or on another device
-        as_float = ".float()" if "bfloat16" in str(getattr(value, "dtype", "")) else ""
-        remedy = f"pass {expression}.detach().cpu(){as_float}.numpy()"
+    kind, first_line = type(error).__name__, str(error).partition("\n")[0]
+    reason, remedy = f"{kind}: {first_line}", "pass a NumPy array"
+    items = value if isinstance(value, (list, tuple)) else [value]
+    tensor = next((item for item in items if hasattr(type(item), "detach")), None)
+    if kind == "TracerArrayConversionError":
+        reason = "a tracer of JAX has no value yet"
+        remedy = "call it through jax.pure_callback, as docs/interop.md shows"
+    elif tensor is not None:  # it requires a gradient, is on a GPU, or has a dtype of its own
+        dense = "" if "strided" in str(getattr(tensor, "layout", "strided")) else ".to_dense()"
+        as_float = ".float()" if re.search("bfloat16|float8", str(tensor.dtype)) else ""
+        in_numpy = f".detach().cpu(){dense}{as_float}.numpy()"
+        remedy = f"pass [row{in_numpy} for row in {expression}]"
+        if tensor is value:
+            remedy = f"pass {expression}{in_numpy}"
+    elif hasattr(type(value), "__cuda_array_interface__") and hasattr(type(value), "get"):
+        remedy = f"pass {expression}.get()"
     elif isinstance(value, (list, tuple)):
         remedy = "pass rows of equal length"
         counts = [
@@ -114,12 +137,31 @@ def unreadable(name: str, value: Any, error: Exception) -> str:
     return f"{name} cannot be read as an array of numbers ({reason}): {remedy}"
 
 
+def by_columns(table: Any) -> Any:
+    """A table of pandas, column by column where it would make Python objects of all the numbers."""
+    dtypes = list(table.dtypes) if table.ndim == 2 else []
+    mixed = len(set(dtypes)) > 1 or not all(isinstance(dtype, np.dtype) for dtype in dtypes)
+    if mixed and all(dtype.kind in "iubf" for dtype in dtypes):
+        return np.column_stack([table.iloc[:, d] for d in range(len(dtypes))])
+    return table
+
+
 # ---- values that are refused ----
 
 
 def is_missing(kind: type) -> bool:
     """Whether values of this type stand for a gap."""
     return kind is type(None) or kind.__name__ in ("NAType", "NaTType")
+
+
+def is_vector(value: Any) -> bool:
+    """Whether a value in a column is a list or an array."""
+    return hasattr(value, "__len__") and not isinstance(value, (str, bytes, Mapping))
+
+
+def is_nan(value: Any) -> bool:
+    """Whether a value is a nan, which pandas puts among strings."""
+    return isinstance(value, float) and value != value
 
 
 def is_other(kind: type) -> bool:
@@ -163,13 +205,22 @@ def no_numbers(name: str, value: Any, array: Array, remedy: Remedy | None) -> st
     elif kind == "V" and converts(array):  # bfloat16 and the like, from outside NumPy
         what, advice = f"has dtype {dtype}", f"pass {this}.astype(np.float32)"
     elif kind in "OUS" and not converts(array):
-        place, item = next((p, x) for p, x in np.ndenumerate(array) if not converts(x))
-        what = f"holds {describe(item)} at {place_of(place)}" if place else f"is {describe(item)}"
+        place, item = next(
+            (p, x) for p, x in np.ndenumerate(array) if is_vector(x) or not converts(x)
+        )
         advice = f"encode {name} as numbers"
-        if remedy and isinstance(item, (str, bytes)):
-            advice = remedy(this, array)
+        if is_vector(item):
+            advice = f"pass np.stack({this}.ravel())"
+        elif remedy and isinstance(item, (str, bytes)):
+            gaps = ((p, x) for p, x in np.ndenumerate(array) if is_missing(type(x)) or is_nan(x))
+            gap = next(gaps, None)
+            advice = "correct or drop that one" if gap else remedy(this, array)
+            place, item = gap or (place, item)
         elif array.ndim == 2:
-            advice += ", for example one column for each category by pandas.get_dummies"
+            polars = hasattr(type(value), "to_dummies")
+            encoder = f"{name}.to_dummies" if polars else "pandas.get_dummies"
+            advice += f", for example one column for each category by {encoder}"
+        what = f"holds {describe(item)} at {place_of(place)}" if place else f"is {describe(item)}"
     return f"{name} {what}: {ACCEPTED}; {advice}"
 
 

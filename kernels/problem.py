@@ -29,7 +29,7 @@ from .objective import Objective
 from .products import Products
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
-from .variants import F32, F64, Variants
+from .variants import F32, F64, MORE_THAN_A_CAST, Variants
 
 TUPLES = {
     "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
@@ -328,7 +328,7 @@ class Problem:
             return None
         try:
             arrays, _ = self.variants.ready_parameters(parameters, X.dtype, X.dtype)
-        except (TypeError, ValueError, OverflowError):
+        except MORE_THAN_A_CAST:
             return None
         if not X.size or not self.variants.fit_together(X, arrays):
             return None

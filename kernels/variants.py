@@ -21,6 +21,8 @@ ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
+# What NumPy raises for arguments that it cannot cast, the last for tensors.
+MORE_THAN_A_CAST = TypeError, ValueError, OverflowError, IndexError, RuntimeError
 FIRST = 64  # labels, which tell whether they are 0 and 1 in place of -1 and +1
 BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
@@ -176,7 +178,7 @@ class Variants:
             if s.shape != y.shape and s is not NO_WEIGHTS[dtype.itemsize]:
                 return None
             arrays = self.ready_parameters(parameters, dtype, of_out or dtype)
-        except (TypeError, ValueError, OverflowError, IndexError):
+        except MORE_THAN_A_CAST:
             return None
         # The driver's signature has these dimensions; it checks sizes and strides itself.
         if X.ndim != 2 or y.ndim != 1:

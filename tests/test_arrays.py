@@ -49,6 +49,23 @@ class Tensor:
         return self.numpy()
 
 
+class OnGPU:
+    """As an array of CuPy."""
+
+    def __init__(self, values):
+        self.values = values
+
+    @property
+    def __cuda_array_interface__(self):
+        return {"version": 3}
+
+    def get(self):
+        return self.values
+
+    def __array__(self, dtype=None, copy=None):
+        raise TypeError("Implicit conversion to a NumPy array is not allowed.")
+
+
 class Lazy:
     """As an array of Dask."""
 
@@ -75,9 +92,6 @@ class LazyFrame:
 
 class Sparse:
     shape = (6, 2)
-
-    def tocsr(self):
-        return self
 
     def toarray(self):
         return X
@@ -197,8 +211,10 @@ CASES = {
     ),
     # containers
     "a tensor that requires a gradient": (linear, {"X": Tensor(X), "y": TARGETS}, {"X": X}),
+    "tensors in a list": (linear, {"X": list(map(Tensor, X)), "y": TARGETS}, {"X": X}),
     "labels in a tensor": (softmax, {"y": Tensor(LABELS)}, {"y": LABELS}),
     "bfloat16": (linear, {"X": Tensor(X, "torch.bfloat16"), "y": TARGETS}, {"X": X}),
+    "an array on a GPU": (linear, {"X": OnGPU(X), "y": TARGETS}, {"X": X}),
     "lazy": (linear, {"X": Lazy(X), "y": TARGETS}, {"X": X}),
     "lazy y": (linear, {"y": Lazy(TARGETS)}, {"y": TARGETS}),
     "a lazy frame": (linear, {"X": LazyFrame(X), "y": TARGETS}, {"X": X}),

@@ -23,5 +23,5 @@ class Sparse:
     def __init__(self, a: Any) -> None:
         self.shape = a.shape
 
-    def tocsr(self) -> "Sparse":
-        return self
+    def toarray(self) -> Any:
+        return np.zeros(self.shape)
