@@ -287,7 +287,7 @@ def test_declarations_that_are_refused():
     with pytest.raises(TypeError, match=r"no second derivative.*pass second_derivative="):
         f.hessp(f.start(), f.start())
     declared = DECLARATION | {"second_derivative": lambda z, y: z}
-    with pytest.raises(TypeError, match="second_derivative is .*, which Numba has not compiled"):
+    with pytest.raises(TypeError, match=r"second_derivative is .*, which Numba has not compiled"):
         kernels.Problem("poisson", **declared)
     with pytest.raises(ValueError, match="pass both, or neither"):
         kernels.Problem(
