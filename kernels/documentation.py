@@ -8,6 +8,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from .validate import CLASSES as LABELS
+
 AXES = {"D": "features", "H": "hidden units", "K": "classes"}
 DATA = """
 Parameters
@@ -15,7 +17,7 @@ Parameters
 X : array_like, shape (N, D)
     Samples. float32 or float64, in which the arithmetic runs; float16 becomes float32, integers and
     bools float64. Any memory order, never modified.
-y : array_like, shape (N,)
+y : array_like, shape (N,){y_columns}
     {y}
 {parameters}"""
 REG = """
@@ -24,7 +26,7 @@ reg : float, default 0.0
 OPTIONS = """
 sample_weight : array_like, shape (N,), optional
     Non-negative weights s_n, of which only the ratios matter in an average; None for 1 each. A
-    sample of weight 0 is absent: its row of X and its y are not looked at.{class_weight}
+    sample of weight 0 is absent: its row of X and its y are not looked at.{class_weight}{smoothing}
 variant : {{"python", "numpy", "loop", "tiled"}}
     Which implementation computes it; all give the same up to rounding.
 threads : int, optional
@@ -260,7 +262,7 @@ ValueError, TypeError
 }
 CLASSES = """\
 classes : int, optional
-    The number of classes; one more than the highest label in y if not given.
+    The number of classes; one more than the highest label in y, or the columns of y, if not given.
 """
 NETWORK = """\
 hidden : int, default 100
@@ -282,6 +284,11 @@ References
 Pearlmutter, Fast exact multiplication by the Hessian, Neural Computation 6(1), 1994.
 """
 NO_BIAS = " `b` and `Vb` are None for scores without a bias."
+UNLABELLED = " Not with y of probabilities."
+SMOOTHING = """
+label_smoothing : float, default 0.0
+    The share ε, in 0..1, of each target that is spread over the classes: t becomes
+    (1 - ε) t + ε / K. The weight of a class is that of the label."""
 RATE = " None for the largest that is safe on this data."
 SINGLE_CLASS = """, or for labels
     of a single class where no weights to start from are given"""
@@ -296,7 +303,8 @@ std : float, default 0.01
 {names} : array_like, optional
     Where to start; weights that are not given are drawn, biases are zeros.
 validation : tuple of X and y, optional
-    Samples to measure the accuracy on after each epoch, beside that on all of X."""
+    Samples to measure the accuracy on after each epoch, beside that on all of X. Of probabilities
+    the most probable class counts."""
 
 
 def docstrings(problem: Any) -> dict[str, str]:
@@ -307,14 +315,16 @@ def docstrings(problem: Any) -> dict[str, str]:
     formula, _, sources = formula.partition("\nReferences\n")
     weights = "‖² + ‖".join(list(shapes)[::2])
     norms = f"(‖{weights}‖²)" if problem.network else f"‖{weights}‖²"
+    smoothed, or_columns = target is LABELS, " or (N, K)" * bool(problem.several)
     parts = {
         "title": title,
         "formula": formula.rstrip(),
         "sources": f"\nReferences\n{sources}" if sources else "",
         "examples": f"\nExamples\n{examples}".rstrip() if examples else "",
         "y": target.meaning,
+        "y_columns": " or (N, K)" * smoothed + or_columns,
         "refused": f", {target.refused}" if target.refused else "",
-        "parameters": "\n".join(described(shapes)),
+        "parameters": "\n".join(described(shapes, problem.several is not None)),
         "penalty": f"½ reg {norms}",
         "operator": R_OPERATOR * problem.network,
         "pearlmutter": PEARLMUTTER * problem.network,
@@ -322,10 +332,13 @@ def docstrings(problem: Any) -> dict[str, str]:
         "vector": part_of_vector(shapes),
         "names": names,
         "optional": "" if problem.network else "; `b` is None where no bias was given",
-        "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)",
+        "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)" + or_columns,
         "module": problem.name,
-        "class_weight": "" if target.remedy is None else CLASS_WEIGHT,
-        "weights": "sample_weight" + ", class_weight" * (target.remedy is not None),
+        "class_weight": "" if target.remedy is None else CLASS_WEIGHT + UNLABELLED * smoothed,
+        "smoothing": SMOOTHING * smoothed,
+        "weights": "sample_weight"
+        + ", class_weight" * (target.remedy is not None)
+        + ", label_smoothing" * smoothed,
         "sizes": CLASSES * bool(list(shapes.values())[-1]) + NETWORK * problem.network,
         "absent": "biases of 0" if problem.network else "no bias",
         "probabilities": own_doc(problem.probabilities_of),
@@ -353,13 +366,18 @@ def part_of_vector(shapes: Mapping[str, str]) -> str:
     return f"{names} : {kind}\n    The vector v, in parts of the shapes of {', '.join(shapes)}.\n"
 
 
-def described(shapes: Mapping[str, str]) -> list[str]:
-    """The lines of the docstring about each parameter."""
+def shape_of(axes: str) -> str:
+    return f"({', '.join(axes)}{',' if len(axes) == 1 else ''})"
+
+
+def described(shapes: Mapping[str, str], several: bool) -> list[str]:
+    """The lines of the docstring about each parameter, which has an axis more with `several`."""
     lines = []
     for i, (name, axes) in enumerate(shapes.items()):
         optional = ", optional" if i == 1 and len(shapes) == 2 else ""
-        comma = "," if len(axes) == 1 else ""
-        kind = f"array_like, shape ({', '.join(axes)}{comma})" if axes else "float"
+        kind = f"array_like, shape {shape_of(axes)}" if axes else "float"
+        if several:
+            kind += f" or {'' if axes else 'array_like, shape '}{shape_of(axes + 'K')}"
         what = f"Weights, {' × '.join(AXES[axis] for axis in axes)}."
         if i % 2:
             what = "Bias; None for none. Not penalised." if optional else "Bias. Not penalised."

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import minimize
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, MultiOutputMixin, RegressorMixin
 from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
@@ -273,8 +273,8 @@ class LogisticRegression(ClassifierMixin, Fitted):
         return np.stack([np.zeros_like(z), z], axis=1) if z.ndim == 1 else z
 
 
-class Ridge(RegressorMixin, Fitted):
-    """Linear regression with an L2 penalty.
+class Ridge(MultiOutputMixin, RegressorMixin, Fitted):
+    """Linear regression with an L2 penalty, of one target or several.
 
     ::
 
@@ -300,9 +300,9 @@ class Ridge(RegressorMixin, Fitted):
 
     Attributes
     ----------
-    coef_ : ndarray, shape (D,)
+    coef_ : ndarray, shape (D,) or (K, D)
         Coefficients, in the dtype of X: float32 stays float32.
-    intercept_ : float
+    intercept_ : float or ndarray, shape (K,)
         The bias; 0 without `fit_intercept`.
     n_iter_ : ndarray, shape (1,)
         The number of iterations.
@@ -334,8 +334,10 @@ class Ridge(RegressorMixin, Fitted):
         self.threads = threads
 
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Ridge":
-        """Fit to samples X, shape (N, D), with targets y, shape (N,)."""
-        data, y = validate_data(self, X, y, dtype=DTYPES, y_numeric=True)
+        """Fit to samples X, shape (N, D), with targets y, shape (N,) or (N, K)."""
+        data, targets = validate_data(self, X, y, dtype=DTYPES, y_numeric=True, multi_output=True)
+        column = targets.ndim == 2 and targets.shape[1] == 1
+        targets = targets.ravel() if column else targets
         given = validate.weights(sample_weight, data)
         total = len(data) if given is None else float(given.given.sum(dtype=np.float64))
         reg = validate.not_negative("alpha", self.alpha) / total
@@ -343,11 +345,18 @@ class Ridge(RegressorMixin, Fitted):
         if tol is None:
             tol = 1e-4 if data.dtype == np.float32 else 1e-6
         f: Any = linear.objective(
-            data, y, fit_bias=self.fit_intercept, reg=reg, sample_weight=s, threads=self.threads
+            data,
+            targets,
+            fit_bias=self.fit_intercept,
+            reg=reg,
+            sample_weight=s,
+            threads=self.threads,
         )
         gtol = validate.not_negative("tol", tol) * float(np.abs(f(f.start())[1]).max())
         w, b = self.minimised(f, f.start(), gtol)
-        self.coef_, self.intercept_ = w.astype(data.dtype), 0.0 if b is None else b
+        self.coef_, self.intercept_ = w.T.astype(data.dtype), 0.0 if b is None else b
+        if column:
+            self.coef_, self.intercept_ = self.coef_[None], np.atleast_1d(self.intercept_)
 
         def reasons() -> list[str]:
             return [
@@ -358,5 +367,6 @@ class Ridge(RegressorMixin, Fitted):
         return self
 
     def predict(self, X: ArrayLike) -> Array:
-        """The targets of samples, shape (N,)."""
-        return linear.predict(self.samples(X), self.coef_, self.intercept_)
+        """The targets of samples, shape (N,) or (N, K)."""
+        b = np.broadcast_to(self.intercept_, self.coef_.shape[:-1])
+        return linear.predict(self.samples(X), self.coef_.T, b)

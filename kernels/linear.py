@@ -12,6 +12,9 @@ These formulas are for one sample. The loss of a batch is the average Σ s_n ℓ
 SSE / 2N if all weights s_n are 1, plus the penalty ½ reg ‖w‖² (the bias is not penalised); the
 gradient is averaged and penalised in the same way.
 
+Of several targets, y: (N, K) with w: (D, K) and b: (K,), the loss of a sample is the sum of theirs,
+½ ‖r‖².
+
 References
 ----------
 Bishop, Pattern Recognition and Machine Learning, 2006, section 3.1.
@@ -30,8 +33,10 @@ import numpy as np
 
 from .engine.average import average as averaged
 from .engine.jit import device_function, jit
+from .engine.tile_pass import pointwise
 from .problem import Problem
-from .validate import REAL
+from .validate import REAL, REAL_COLUMNS
+from .variants import Variants
 
 
 @jit
@@ -54,6 +59,25 @@ def sums_loop(X, y, s, w, b):
 
 
 @jit
+def sums_loop_of_several(X, y, s, w, b):
+    """Return the sums of `sums_loop` for several targets: y (N, K), w (D, K) and b (K,)."""
+    (N, D), K = X.shape, len(b)
+    loss, weight, dw, db = 0.0, 0.0, np.zeros_like(w), np.zeros_like(b)
+    for n in range(N):
+        weight += s[n]
+        for k in range(K):
+            z = b[k]
+            for d in range(D):
+                z += X[n, d] * w[d, k]
+            r = z - y[n, k]
+            loss += s[n] * 0.5 * r * r
+            db[k] += s[n] * r
+            for d in range(D):
+                dw[d, k] += s[n] * r * X[n, d]
+    return loss, weight, dw, db
+
+
+@jit
 def update_loop(X, y, s, w, b, learning_rate, reg):
     """Return the parameters after one step of gradient descent with the averaged gradient.
 
@@ -67,13 +91,13 @@ def update_loop(X, y, s, w, b, learning_rate, reg):
 
 
 def sums_numpy(X, y, s, w, b):
-    """Return the sums of `sums_loop`, vectorised over samples."""
+    """Return the sums of `sums_loop`, vectorised over samples, of one target or several."""
     r = X @ w
     r += b
     r -= y
-    sr = s * r
+    sr = (s * r.T).T
     loss = 0.5 * np.vdot(sr, r)
-    return loss, s.sum(dtype=float), sr @ X, sr.sum()
+    return loss, s.sum(dtype=float), X.T @ sr, sr.sum(axis=0)
 
 
 @device_function
@@ -99,5 +123,12 @@ PROBLEM = Problem(
     curvature=1.0,
     second_derivative=second_derivative,
     doc=__doc__,
+    several=Variants(
+        {"w": "DK", "b": "K"},
+        REAL_COLUMNS,
+        sums_loop_of_several,
+        sums_numpy,
+        pointwise(squared_error),
+    ),
 )
 globals().update(PROBLEM.public)  # loss_and_gradient, descend, ...: see linear.pyi

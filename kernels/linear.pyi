@@ -17,16 +17,16 @@ VARIANTS: dict[str, Callable[..., Any]]
 
 class Gradient(NamedTuple):
     w: Array
-    b: float | None
+    b: float | Any | None  # an array with several targets
 
 class Parameters(NamedTuple):
     w: Array
-    b: float | None
+    b: float | Any | None  # an array with several targets
 
 @type_check_only
 class _Fit(NamedTuple):
     w: Array
-    b: float | None
+    b: float | Any | None  # an array with several targets
     losses: Array
     n_iter: int
     converged: bool
@@ -39,7 +39,7 @@ def loss_and_gradient(
     X: ArrayLike,
     y: ArrayLike,
     w: ArrayLike,
-    b: float | None = None,
+    b: ArrayLike | None = None,
     *,
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
@@ -51,14 +51,14 @@ def loss(
     X: ArrayLike,
     y: ArrayLike,
     w: ArrayLike,
-    b: float | None = None,
+    b: ArrayLike | None = None,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
     X: ArrayLike,
     y: ArrayLike,
     w: ArrayLike,
-    b: float | None = None,
+    b: ArrayLike | None = None,
     *,
     out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
@@ -67,34 +67,38 @@ def update(
     X: ArrayLike,
     y: ArrayLike,
     w: ArrayLike,
-    b: float | None = None,
+    b: ArrayLike | None = None,
     *,
     learning_rate: float,
     **options: Unpack[AverageOptions],
-) -> tuple[Array, float | None]: ...
+) -> tuple[Array, float | Any | None]: ...
 def sums(
-    X: ArrayLike, y: ArrayLike, w: ArrayLike, b: float | None = None, **options: Unpack[SumOptions]
+    X: ArrayLike,
+    y: ArrayLike,
+    w: ArrayLike,
+    b: ArrayLike | None = None,
+    **options: Unpack[SumOptions],
 ) -> Sums: ...
 def hessian_vector_product(
     X: ArrayLike,
     y: ArrayLike,
     w: ArrayLike,
-    b: float | None,
+    b: ArrayLike | None,
     Vw: ArrayLike,
-    Vb: float | None,
+    Vb: ArrayLike | None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def average(
-    parts: Sums | Iterable[Sums], w: ArrayLike, b: float | None = None, *, reg: float = 0.0
+    parts: Sums | Iterable[Sums], w: ArrayLike, b: ArrayLike | None = None, *, reg: float = 0.0
 ) -> tuple[float, Gradient]: ...
-def scores(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
-def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
+def scores(X: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Array: ...
+def predict(X: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Array: ...
 def descend(
     X: ArrayLike,
     y: ArrayLike,
     *,
     w: ArrayLike | None = None,
-    b: float | None = None,
+    b: ArrayLike | None = None,
     start: Fit | None = None,
     learning_rate: float | None = None,
     callback: Callable[[int, float, Parameters], Any] | None = None,
@@ -129,8 +133,9 @@ def loss_and_gradient_numpy(
 
 # The functions of the declaration.
 sums_loop: Any
+sums_loop_of_several: Any
 update_loop: Any
 squared_error: Any
 second_derivative: Any
 
-def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: float) -> tuple[Any, ...]: ...
+def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: Any) -> tuple[Any, ...]: ...

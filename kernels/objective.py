@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from . import descent, validate
 from .arrays import Array, real_array
-from .engine.driver import SMALL, run_shared
+from .engine.driver import SMALL, key_of, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.reduce import Goal
 from .variants import F64, is_moderate
@@ -56,7 +56,7 @@ class Objective(Generic[P]):
         self.tiled = tiled and not (weights and weights.spread)
         size, small = self.dtype.itemsize, N * (D + 16) * (start[0].size // D + 2) < SMALL
         serial = self.tiled and (self.threads == 1 or small)
-        self.serial = self.variants.kernel[size] if serial else None
+        self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
         self.on_one_thread = NO_WORKSPACE[size], int(Role.SERIAL)
 
     def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
@@ -106,7 +106,9 @@ class Objective(Generic[P]):
             copy[...] = array
         invalid: float = True
         if self.serial:
-            _, _, invalid, _ = products.kernel[self.dtype.itemsize](*call, *self.on_one_thread)
+            _, _, invalid, _ = products.kernel[key_of(*self.data[0][:2])](
+                *call, *self.on_one_thread
+            )
         elif self.tiled:
             _, _, invalid = run_shared(products.kernel, call, self.threads, directional=True)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)

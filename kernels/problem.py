@@ -5,6 +5,8 @@ that need no conversion go straight to the compiled driver; all others, and thos
 finds invalid, are converted or refused by `Variants.validated`.
 """
 
+import contextlib
+import copy
 import dataclasses
 import functools
 import importlib
@@ -50,6 +52,13 @@ def linear_scores(X: Any, W: Any, b: Any) -> Any:
     z = X @ W
     z += b
     return z
+
+
+def is_table(value: Any) -> bool:
+    """Whether something array-like has two dimensions."""
+    with contextlib.suppress(Exception):  # what is no array is refused elsewhere
+        return len(np.shape(value)) == 2
+    return False
 
 
 def restored(module: str, problem: str, kind: str, values: tuple[Any, ...]) -> Any:
@@ -104,6 +113,8 @@ class Problem:
         Scores to probabilities, and to predictions, which are the scores by default.
     doc : str
         The formula: what the docstrings begin with.
+    several : Variants, optional
+        The same for y of shape (N, K), with parameters of the same names and one axis more.
 
     Raises
     ------
@@ -144,13 +155,13 @@ class Problem:
         probabilities: Callable[..., Any] | None = None,
         predict: Callable[..., Any] | None = None,
         doc: str = "",
+        several: Variants | None = None,
     ) -> None:
         validate.declaration(parameters, {"loop": loop, "residual": residual})
         validate.second_derivative(parameters, second_derivative, product)
         self.name, self.doc, self.scores_of = name, doc, scores
         self.module = sys._getframe(1).f_globals["__name__"]  # noqa: SLF001  # as namedtuple does
         target = y if isinstance(y, validate.Target) else validate.targets_checked_by(y)
-        self.variants = Variants(parameters, target, loop, numpy, residual)
         self.second_derivative, self.product = second_derivative, product
         self.probabilities_of, self.predictions_of = probabilities, predict
         self.network = len(parameters) == 4
@@ -159,11 +170,23 @@ class Problem:
         self.Gradient = self.tuple_type("Gradient", parameters)
         self.Parameters = self.tuple_type("Parameters", parameters)
         self.Fit = self.tuple_type("Fit", (*parameters, *history))
+        self.take(Variants(parameters, target, loop, numpy, residual), curvature)
+        self.several: Problem | None = None
+        if several is not None:
+            self.several = copy.copy(self)
+            self.several.take(several, curvature)
+        self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
+        self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
+        self.define_functions()
+
+    def take(self, variants: Variants, curvature: float | None) -> None:
+        """Set the variants, and what descent needs of them."""
+        self.variants, target = variants, variants.target
         dimensions = [max(d, 1) for d in self.variants.dimensions]
         types = driver_types(dimensions, self.variants.label)
         driver, scalar = self.variants.driver, self.variants.scalar_bias
         loop_of_descent = descent.compiled_loop(
-            driver, self.module, scalar, lambda real: types(real)[:2]
+            driver, self.module, scalar, lambda real, kind: types(real, kind)[:2]
         )
         self.model = descent.Model(
             curvature,
@@ -173,9 +196,6 @@ class Problem:
             self.refuse_start,
             None if target.remedy is None else self.scores_of_arrays,
         )
-        self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
-        self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
-        self.define_functions()
 
     def tuple_type(self, name: str, fields: Iterable[str]) -> Any:
         """A named tuple defined in the problem's module; that of `Fit` has further attributes."""
@@ -195,20 +215,35 @@ class Problem:
     def __repr__(self) -> str:
         return f"<Problem {self.name!r} of {self.module}>"
 
+    def of(self, y: Any, parameters: Any) -> "Problem":
+        """This problem, or `several` if y has columns (of several targets, or with such weights).
+
+        y is None where there is none, and the weights decide.
+        """
+        if self.several is None:
+            return self
+        tables = [np.shape(a) if is_table(a) else None for a in (y, parameters[0])]
+        several = tables[1] if y is None else tables[0] and (tables[1] or tables[0][1] > 1)
+        return self.several if several else self
+
     # ---- the fast path ----
 
     def answering(self, want_loss: bool, goal: Goal, finish: Callable[..., Any]) -> Any:
         """The body of a public function; `finish` turns loss, weight and output into its result."""
         variants, wanted = self.variants, (want_loss, int(goal))
         ready, values, check_ready = variants.ready, variants.values, variants.target.check_ready
-        kernel, of_out = variants.kernel, None
-        if goal == Goal.SUMS:
-            kernel, of_out = variants.sums_kernel, F64
+        several = self.several.answering(want_loss, goal, finish) if self.several else None
+        summing = goal == Goal.SUMS
+        kernel, of_out = (variants.sums_kernel, F64) if summing else (variants.kernel, None)
         compiled = not numba.config.DISABLE_JIT
 
-        def answer(X, y, parameters, s, class_weight, reg, variant, threads, rate=0.0, out=None):  # noqa: PLR0913
+        def answer(  # noqa: PLR0913
+            X, y, parameters, s, class_weight, smoothing, reg, variant, threads, rate=0.0, out=None
+        ):
             if (
                 class_weight is None
+                and type(smoothing) is float
+                and smoothing == 0
                 and compiled
                 and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
@@ -233,8 +268,11 @@ class Problem:
                 if not invalid and (s is None or LIGHT <= weight <= HEAVY):
                     return finish(loss, weight, values(into, parameters))
             options = reg, rate, variant, threads
+            weights = s, class_weight, smoothing
+            if several is not None and self.of(y, parameters) is not self:
+                return several(X, y, parameters, *weights, reg, variant, threads, rate, out)
             with np.errstate(all="ignore"):
-                data = X, y, s, class_weight
+                data = X, y, *weights
                 loss, weight, found = variants.validated(data, parameters, options, wanted)
                 if out is not None:
                     found = variants.copied_into(out, found, (X, y, s, *parameters))
@@ -255,19 +293,28 @@ class Problem:
         return Products(self.variants, self.second_derivative, self.product)
 
     def multiplied(
-        self, X: Any, y: Any, parameters: Any, s: Any, class_weight: Any, *options: Any
+        self,
+        X: Any,
+        y: Any,
+        parameters: Any,
+        s: Any,
+        class_weight: Any,
+        smoothing: Any,
+        *options: Any,
     ) -> Any:
         """The result of `hessian_vector_product`; the options are reg, variant and threads."""
-        (reg, variant, threads), data = options, (X, y, s, class_weight)
+        (reg, variant, threads), data = options, (X, y, s, class_weight, smoothing)
+        products = self.of(y, parameters).products
         with np.errstate(all="ignore"):
-            _, _, out = self.products.validated(data, parameters, (reg, 0.0, variant, threads))
-        return self.Gradient(*self.products.values(out, parameters))
+            _, _, out = products.validated(data, parameters, (reg, 0.0, variant, threads))
+        return self.Gradient(*products.values(out, parameters))
 
     def averaging(self, parts: Any, parameters: tuple[Any, ...], reg: float) -> Any:
         """Loss and gradient from the sums of blocks."""
         if isinstance(parts, Sums) or not isinstance(parts, Iterable):
             parts = [parts]
         total, reg = add_in_tree(map(self.own, parts)), validate.not_negative("reg", reg)
+        variants = self.of(None, parameters).variants
         if total is None:
             raise ValueError(
                 "parts is empty, and the average of nothing is not defined: "
@@ -285,7 +332,7 @@ class Problem:
                 )
             wide = wide or (array is not None and array.ndim > 0 and array.dtype != F32)
         dtype: Any = F64 if wide else F32
-        arrays = self.variants.converted(np.empty((0, len(gradient[0])), dtype), parameters)
+        arrays = variants.converted(np.empty((0, len(gradient[0])), dtype), parameters)
         if not 0 < total.weight < math.inf:
             raise ValueError(
                 f"the total weight of the sums is {total.weight:g}, by which nothing can be "
@@ -301,7 +348,7 @@ class Problem:
                 f"the average is too large for {dtype}: pass the parameters as float64, or scale "
                 "the features that were summed"
             )
-        return loss, self.Gradient(*self.variants.values(means, parameters))
+        return loss, self.Gradient(*variants.values(means, parameters))
 
     def own(self, part: Any) -> Sums:
         """The argument if it is sums of this problem; otherwise raise an error."""
@@ -318,7 +365,7 @@ class Problem:
             z = self.scores_at_once(X, parameters)
             dtype = X.dtype if z is not None else None
             if z is None:
-                z, dtype = self.scores_in_range(X, parameters, finish is None)
+                z, dtype = self.of(None, parameters).scores_in_range(X, parameters, finish is None)
             z = z if finish is None else finish(z)
             return z.astype(dtype, copy=False) if z.dtype.kind == "f" else z
 
@@ -369,13 +416,11 @@ class Problem:
 
     def refuse_start(self, batch: Any, arrays: Any, settings: Any) -> None:
         """Raise an error if the loss or the gradient at these parameters overflows."""
-        (X, y, s, _), parameters = batch, self.variants.scalars(arrays)
+        X, _, s, _ = batch
         options = settings.reg, 0.0, settings.variant, settings.threads
-        wanted = True, Goal.GRADIENT
         with np.errstate(all="ignore"):
-            self.variants.validated(
-                (X, y, s if len(s) else None, None), parameters, options, wanted
-            )
+            weights = validate.weights(s if len(s) else None, X)
+            self.variants.computed((batch, weights), arrays, options, (True, Goal.GRADIENT))
 
     def scores_of_arrays(self, X: Any, arrays: Any) -> Any:
         return self.scores_of(X, *self.variants.scalars(arrays))
@@ -384,6 +429,7 @@ class Problem:
         self, data: Any, parameters: Any, start: Any, settings: descent.Settings, network: Any
     ) -> Any:
         """The result of `descend`; `network` holds hidden, std and validation of two layers."""
+        problem = self.of(data[1], parameters)
         with np.errstate(all="ignore"):
             parameters = descent.continued(start, self.Parameters._fields, parameters)
             variant = validate.variant(settings.variant, self.variants.sums)
@@ -393,12 +439,12 @@ class Problem:
             if not self.network:
                 descent.refuse_bias(parameters[1], settings.fit_bias)
             hidden, std, validation = network
-            (batch, _), arrays = self.prepared(
+            (batch, _), arrays = problem.prepared(
                 data, parameters, (None, hidden, std, settings.rng), ", or weights to start from"
             )
             measure = None if validation is None else self.accuracies(batch, validation, arrays)
             losses = np.empty(0) if start is None else start.losses
-        found = descent.run(self.model, batch, arrays, settings, losses, measure)
+        found = descent.run(problem.model, batch, arrays, settings, losses, measure)
         before = [getattr(start, name, []) for name in self.measured]
         measures = np.array([*zip(*before, strict=True), *found.measures]).reshape(-1, 2).T
         history = found.losses, found.n_iter, found.converged
@@ -430,10 +476,11 @@ class Problem:
         options = validate.not_negative("reg", reg), 0.0, variant, validate.threads(threads)
         sizes, given = (*numbers, descent.seed_from(rng)), (None,) * len(self.variants.shapes)
         or_else = ", or classes= with their number" if self.variants.dimensions[-1] else ""
+        problem = self.of(data[1], given)
         with np.errstate(all="ignore"):
-            data, start = self.prepared(data, given, sizes, or_else)
+            data, start = problem.prepared(data, given, sizes, or_else)
             validate.finite("X", data[0][0], data[0][3] if len(data[0][3]) else None)
-        return Objective(self, data, start, options, fit_bias)
+        return Objective(problem, data, start, options, fit_bias)
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function of the parameters that returns the accuracy on both data sets."""
@@ -449,7 +496,8 @@ class Problem:
             )
         y = self.variants.target.checked(validation[1], X, len(arrays[-1]), name="validation y")
         rows = batch[3] if len(batch[3]) else slice(None)
-        sets = (batch[0][rows], batch[1][rows]), (X, y)
+        known, y = validate.label_of_each(batch[1])[rows], validate.label_of_each(y)
+        sets = (batch[0][rows], known), (X, y)
 
         def accuracy(X: Any, y: Any, parameters: Any) -> float:
             try:

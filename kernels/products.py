@@ -24,7 +24,7 @@ class Products(Variants):
     """The validated path of a problem's Hessian-vector products.
 
     `second_derivative` is compiled: of one sample or, where there are several scores, of a tile;
-    `product` is the vectorised function, made here where there is one score.
+    `product` is the vectorised function, made here where each score has a loss of its own.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Products(Variants):
         self.target, self.label = variants.target, variants.label
         self.single_layer, self.scalar_bias = variants.single_layer, variants.scalar_bias
         of_tile = second_derivative
-        if self.scalar_bias:
+        if self.scalar_bias or product is None:
             of_tile = pointwise_product(second_derivative)
             product = product or vectorised(second_derivative)
         driver = make_driver(of_tile, not self.single_layer, False, directional=True)
@@ -99,12 +99,12 @@ class Products(Variants):
 
 
 def vectorised(second_derivative: Callable[..., Any]) -> Callable[..., Any]:
-    """The vectorised product of a problem with one score, from a function of one sample."""
+    """The vectorised product where each score has a loss, from a function of one sample."""
     of_samples = getattr(second_derivative, "py_func", second_derivative)
 
     def product(X: Any, y: Any, s: Any, w: Any, b: Any, Vw: Any, Vb: Any) -> Any:
         z = X @ w + b
-        r = s * (of_samples(z, y) * (X @ Vw + Vb))
-        return 0 * z.min() + 0 * z.max(), s.sum(dtype=float), r @ X, r.sum()
+        r = (s * (of_samples(z, y) * (X @ Vw + Vb)).T).T
+        return 0 * z.min() + 0 * z.max(), s.sum(dtype=float), X.T @ r, r.sum(axis=0)
 
     return product

@@ -18,6 +18,7 @@ from .descent import Settings
 from .engine.jit import jit, value_if_present
 from .engine.raw import averaged, c_ordered, if_absent
 from .sums import Sums
+from .validate import CLASSES
 
 Shapes = Mapping[str, str]  # axes of each parameter by name: {"W": "DK", "b": "K"}
 
@@ -40,7 +41,7 @@ ARGUMENTS = {
     "hessian_vector_product": DATA.replace("{parameters}, *, {option}", "{names}, {vector}, *, "),
 }
 NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
-CALL = "call(X, y, ({names}), sample_weight, {class_weight}, reg, variant, threads)"
+CALL = "call(X, y, ({names}), {of_weights}, reg, variant, threads)"
 BODIES = {
     "loss": CALL,
     **dict.fromkeys(("loss_and_gradient", "gradient"), CALL.replace("threads", "threads, out=out")),
@@ -58,6 +59,7 @@ TYPES: dict[str, Any] = {
     "parts": Sums | Iterable[Sums],
     "sample_weight": "ArrayLike | None",
     "class_weight": "ArrayLike | Mapping | str | None",
+    "label_smoothing": float,
     "classes": int | None,
     "hidden": int,
     "std": float,
@@ -70,7 +72,9 @@ def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
     """Return a public function of a problem, which calls `call`."""
     shapes, of_classes = problem.variants.shapes, problem.variants.target.remedy is not None
     network, last = len(shapes) == 4, list(shapes)[-1]
-    types = {parameter: "ArrayLike" if axes else "float" for parameter, axes in shapes.items()}
+    smoothed = problem.variants.target is CLASSES
+    number = "ArrayLike" if problem.several else "float"
+    types = {parameter: "ArrayLike" if axes else number for parameter, axes in shapes.items()}
     for parameter in types if name == "descend" else () if network else (last,):
         types[parameter] += " | None"
     types |= {f"V{parameter}": kind for parameter, kind in types.items()}
@@ -85,12 +89,16 @@ def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
         "of_network": "(hidden, std, validation)" if network else "(1, 0.0, None)",
         "settings": ", ".join(f"{field.name}={field.name}" for field in fields(Settings)),
         "rate": "=None" if problem.model.curvature is not None else "",
-        "weights": "sample_weight=None" + ", class_weight=None" * of_classes,
-        "class_weight": "class_weight" if of_classes else "None",
+        "weights": "sample_weight=None"
+        + ", class_weight=None" * of_classes
+        + ", label_smoothing=0.0" * smoothed,
+        "of_weights": "sample_weight, "
+        + ("class_weight, " if of_classes else "None, ")
+        + ("label_smoothing" if smoothed else "0.0"),
         "sizes": "".join(f"{name}={default}, " for name, default in sizes.items()),
         "of_sizes": ", ".join(name if name in sizes else repr(NO_SIZES[name]) for name in NO_SIZES),
     }
-    parts["data"] = f"(X, y, sample_weight, {parts['class_weight']})"
+    parts["data"] = f"(X, y, {parts['of_weights']})"
     header = f"{name}({ARGUMENTS[name]})".format(**parts)
     body = f"return {BODIES[name]}".format(**parts)
     function = define(problem.module, header, [body], call=call, Settings=Settings)

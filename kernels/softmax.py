@@ -5,6 +5,7 @@
     scores    z = x W + b                        X: (N, D), W: (D, K), b: (K,)
     softmax   p_k = exp(z_k) / Z,   Z = Σ_j exp(z_j)
     loss      ℓ = -Σ_k t_k log p_k               t_k = [k = y],   y: (N,), whole numbers 0..K-1
+                                                 or t = y,        y: (N, K), sums of 1
     residual  r_k = ∂ℓ/∂z_k = p_k - t_k
     gradient  ∂ℓ/∂W = xᵀ r,   ∂ℓ/∂b = r
     Hessian   times (V, v): xᵀ q,   q,   q_k = p_k (t_k - Σ_j p_j t_j) with t = x V + v
@@ -30,12 +31,21 @@ Examples
 import math
 
 import numpy as np
+from numba.extending import register_jitable
 
 from .engine.average import average as averaged
 from .engine.jit import device_function, jit
 from .engine.vmath import exp, log
 from .problem import Problem
 from .validate import CLASSES
+
+
+@register_jitable
+def target(y, n, k):
+    """Return t_k of sample n: y has its label, or the probabilities of all classes."""
+    if y.ndim == 1:
+        return k == y[n]
+    return y[n, k]
 
 
 @jit
@@ -55,7 +65,7 @@ def sums_loop(X, y, s, W, b):
             Z += p[k]
         weight += s[n]
         for k in range(K):
-            t = k == y[n]
+            t = target(y, n, k)
             log_p = z[k] - highest - math.log(Z)
             loss -= s[n] * (t * log_p)
             p[k] /= Z
@@ -91,14 +101,18 @@ def cross_entropy_numpy(z, y, s):
     """Return Σ s ℓ of the scores z (N, K), and s r, which overwrites them."""
     rows = np.arange(len(y))
     z -= z.max(axis=1, keepdims=True)  # so that no exp overflows
-    log_p = z[rows, y] + 0 * z.min()  # nan if a score overflowed, which a p of 0 would hide
+    t_log_p = z[rows, y] if y.ndim == 1 else (y * z).sum(axis=1)
+    t_log_p += 0 * z.min()  # nan if a score overflowed, which a p of 0 would hide
     np.exp(z, out=z)
     Z = z.sum(axis=1)
-    log_p -= np.log(Z)
+    t_log_p -= np.log(Z)
     z /= Z[:, None]
-    z[rows, y] -= 1
+    if y.ndim == 1:
+        z[rows, y] -= 1
+    else:
+        z -= y
     z *= s[:, None]
-    return -(s * log_p).sum(dtype=float), z
+    return -(s * t_log_p).sum(dtype=float), z
 
 
 @device_function(fastmath={"reassoc", "contract"})
@@ -106,9 +120,9 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
     """Return Σ s ℓ of a tile and the number of invalid y; overwrite the scores S (K, n) by s r.
 
     This is the residual of the tiled kernel, see `engine.tile_pass`. A column is a sample, so that
-    the inner loops are vectorised over samples.
+    the inner loops are vectorised over samples; y has labels (n,), or the probabilities (K, n).
     """
-    K, n, zero, loss, invalid = len(S), len(y), S.dtype.type(0), 0.0, 0
+    K, n, zero, loss, invalid = len(S), len(s), S.dtype.type(0), 0.0, 0
     highest, Z, losses = scratch[0], scratch[1], scratch[2]
     for i in range(n):
         highest[i] = S[0, i]
@@ -117,9 +131,15 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
         for i in range(n):
             highest[i] = max(highest[i], S[k, i])
             Z[i] += zero * S[k, i]
-    if want_loss:
+    if want_loss and y.ndim == 1:
         for i in range(n):
             losses[i] = Z[i] + highest[i] - S[y[i] if 0 <= y[i] < K else 0, i]
+    if want_loss and y.ndim == 2:
+        for i in range(n):
+            losses[i] = Z[i]
+        for k in range(K):
+            for i in range(n):
+                losses[i] += y[k, i] * (highest[i] - S[k, i])
     for k in range(K):
         for i in range(n):
             S[k, i] = exp(S[k, i] - highest[i])  # at most 1
@@ -133,6 +153,11 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
         for k in range(K):
             for i in range(n):
                 S[k, i] *= Z[i]
+    if y.ndim == 2:
+        for k in range(K):
+            for i in range(n):
+                S[k, i] -= s[i] * y[k, i]
+        return loss, invalid
     for i in range(n):
         if 0 <= y[i] < K:
             S[y[i], i] -= s[i]
@@ -152,7 +177,10 @@ def cross_entropy_product_numpy(z, t, y, s):
     p = softmax(z)
     q = t - (p * t).sum(axis=1, keepdims=True)
     q *= p
-    p[np.arange(len(y)), y] -= 1
+    if y.ndim == 1:
+        p[np.arange(len(y)), y] -= 1
+    else:
+        p -= y
     return 0 * z.min(), s[:, None] * q, s[:, None] * p
 
 
@@ -163,7 +191,7 @@ def cross_entropy_product(S, y, s, scratch, rest, partial, want_loss, want_gradi
     This is the residual of a Hessian-vector product, see `engine.tile_pass`: the second half are
     the scores t in the direction; s r is for a layer below. Returns the number of invalid y, too.
     """
-    K, n, zero, invalid = len(S) // 2, len(y), S.dtype.type(0), 0
+    K, n, zero, invalid = len(S) // 2, len(s), S.dtype.type(0), 0
     highest, Z, mean = scratch[0], scratch[1], scratch[2]
     for i in range(n):
         highest[i] = S[0, i]
@@ -186,6 +214,11 @@ def cross_entropy_product(S, y, s, scratch, rest, partial, want_loss, want_gradi
             sp = S[k, i] * Z[i]
             S[k, i] = sp * (S[K + k, i] - mean[i])
             S[K + k, i] = sp
+    if y.ndim == 2:
+        for k in range(K):
+            for i in range(n):
+                S[K + k, i] -= s[i] * y[k, i]
+        return 0.0, invalid
     for i in range(n):
         if 0 <= y[i] < K:
             S[K + y[i], i] -= s[i]

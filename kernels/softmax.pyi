@@ -45,6 +45,7 @@ def loss_and_gradient(
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     variant: str = "tiled",
     threads: int | None = None,
     out: tuple[Array | float | None, ...] | None = None,
@@ -56,6 +57,7 @@ def loss(
     b: ArrayLike | None = None,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
@@ -65,6 +67,7 @@ def gradient(
     b: ArrayLike | None = None,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
@@ -76,6 +79,7 @@ def update(
     *,
     learning_rate: float,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array | None]: ...
 def sums(
@@ -85,6 +89,7 @@ def sums(
     b: ArrayLike | None = None,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
 def hessian_vector_product(
@@ -96,6 +101,7 @@ def hessian_vector_product(
     Vb: ArrayLike | None,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def average(
@@ -114,6 +120,7 @@ def descend(
     learning_rate: float | None = None,
     callback: Callable[[int, float, Parameters], Any] | None = None,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
@@ -123,6 +130,7 @@ def objective(
     classes: int | None = None,
     fit_bias: bool = True,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> Objective[Parameters]: ...
 
@@ -151,6 +159,7 @@ update_loop: Any
 cross_entropy: Any
 cross_entropy_product: Any
 
+def target(y: Array, n: int, k: int) -> Any: ...
 def sums_numpy(X: Array, y: Array, s: Array, W: Array, b: Array) -> tuple[Any, ...]: ...
 def cross_entropy_numpy(z: Array, y: Array, s: Array) -> tuple[float, Array]: ...
 def product_numpy(

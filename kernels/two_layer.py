@@ -6,6 +6,7 @@
     scores    z = h W2 + b2                      W2: (H, K), b2: (K,)
     softmax   p_k = exp(z_k) / Z,   Z = Σ_j exp(z_j)
     loss      ℓ = -Σ_k t_k log p_k               t_k = [k = y],   y: (N,), whole numbers 0..K-1
+                                                 or t = y,        y: (N, K), sums of 1
     residual  r_k = ∂ℓ/∂z_k = p_k - t_k
     gradient  ∂ℓ/∂W2 = hᵀ r,   ∂ℓ/∂b2 = r
     backward  g = ∂ℓ/∂a = (r W2ᵀ) [h > 0]        the derivative of max(0, ·) at 0 is taken as 0
@@ -54,6 +55,7 @@ from .softmax import (
     cross_entropy_product_numpy,
     most_probable,
     softmax,
+    target,
 )
 from .validate import CLASSES
 
@@ -81,7 +83,7 @@ def sums_loop(X, y, s, W1, b1, W2, b2):
             p[k] = math.exp(z[k] - highest)  # at most 1, since z - highest <= 0
             Z += p[k]
         for k in range(K):
-            t = k == y[n]
+            t = target(y, n, k)
             loss -= s[n] * (t * (z[k] - highest - math.log(Z)))
             r[k] = p[k] / Z - t
             db2[k] += s[n] * r[k]

@@ -55,6 +55,7 @@ def loss_and_gradient(
     reg: float = 0.0,
     sample_weight: ArrayLike | None = None,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     variant: str = "tiled",
     threads: int | None = None,
     out: tuple[Array | float | None, ...] | None = None,
@@ -68,6 +69,7 @@ def loss(
     b2: ArrayLike,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
@@ -79,6 +81,7 @@ def gradient(
     b2: ArrayLike,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     out: tuple[Array | float | None, ...] | None = None,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
@@ -92,6 +95,7 @@ def update(
     *,
     learning_rate: float,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array, Array, Array]: ...
 def sums(
@@ -103,6 +107,7 @@ def sums(
     b2: ArrayLike,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[SumOptions],
 ) -> Sums: ...
 def hessian_vector_product(
@@ -118,6 +123,7 @@ def hessian_vector_product(
     Vb2: ArrayLike,
     *,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> Gradient: ...
 def average(
@@ -151,6 +157,7 @@ def descend(
     learning_rate: float,
     callback: Callable[[int, float, Parameters], Any] | None = None,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
@@ -163,6 +170,7 @@ def objective(
     rng: int | np.random.Generator | np.random.SeedSequence | None = 0,
     fit_bias: bool = True,
     class_weight: ClassWeight = None,
+    label_smoothing: float = 0.0,
     **options: Unpack[AverageOptions],
 ) -> Objective[Parameters]: ...
 

@@ -21,7 +21,7 @@ Shape = tuple[int | None, ...]  # None stands for any length but 0
 # Contiguous, aligned and writeable, so that one compilation serves every caller.
 PLAIN: Final = ("C", "A", "W")
 LIGHT, HEAVY = 2.0**-30, 2.0**80  # weights, and sums of weights, that float32 holds with ease
-LARGEST_FLOAT32 = float(np.finfo(np.float32).max)
+LARGEST_FLOAT32, EPS_FLOAT32 = float(np.finfo(np.float32).max), float(np.finfo(np.float32).eps)
 
 
 def samples(X: ArrayLike, empty: bool = False, name: str = "X") -> Array:
@@ -78,27 +78,27 @@ def number(name: str, value: Any, X: Array) -> float:
 
 
 def one_per_sample(
-    name: str, value: ArrayLike, X: Array, remedy: Remedy | None = None, one_hot: bool = False
+    name: str, value: ArrayLike, X: Array, remedy: Remedy | None = None, columns: int = 0
 ) -> Array:
     """An array of any real dtype, with one value for each row of X.
 
-    `remedy` gives the advice for strings; `one_hot` says whether rows of them make sense.
+    `remedy` gives the advice for strings; with `columns` a row of at least as many will do, too.
     """
-    array, this = real_array(name, value, remedy), as_array(name, value)
+    array, this, what = real_array(name, value, remedy), as_array(name, value), "value"
     rows = f"{name.removesuffix('y').removesuffix('sample_weight')}X"
-    if array.ndim != 1:
+    if columns and array.ndim == 2 and array.shape[1] >= columns:
+        what = "row"
+    if array.ndim != 1 and (what == "value" or len(array) != len(X) == array.size):
         hint = f"pass one value for each row of {rows}"
         if array.size == len(X):
             hint = f"pass {this}.ravel()"
-        elif one_hot and array.ndim == 2 and len(array) == len(X):
-            hint = f"of one-hot labels pass {this}.argmax(axis=1)"
         raise ValueError(
             f"{name} must have one dimension, (samples,), and has shape {array.shape}: {hint}"
         )
     if len(array) != len(X):
         raise ValueError(
-            f"{name} has {len(array)} values and {rows} has {len(X)} rows: "
-            "pass one value for each row"
+            f"{name} has {len(array)} {what}s and {rows} has {len(X)} rows: "
+            f"pass one {what} for each row"
         )
     return array
 
@@ -109,7 +109,9 @@ def renumbered(this: str, y: Array) -> str:
 
 
 def labels(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
-    """Class labels as int64, each in 0..classes-1."""
+    """Class labels as int64, each in 0..classes-1; or target probabilities (N, K)."""
+    if y.ndim == 2:
+        return probabilities(y, X, classes, name, this)
     known = f"0..{classes - 1}"
     if y.dtype.kind == "f":
         with np.errstate(invalid="ignore"):  # of a signalling nan
@@ -130,6 +132,77 @@ def labels(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
         )
         _refuse_first((y < 0) | (y >= classes), name, y, why)
     return plain(y, np.dtype(np.int64))
+
+
+def probabilities(y: Array, X: Array, classes: int, name: str, this: str) -> Array:
+    """Target probabilities in X's dtype; those of a sample sum to 1 to its rounding.
+
+    Accepted is what sums to 1 to the rounding of float32, in which probabilities mostly come.
+    """
+    t = columns_of(y, X, classes, name, this)
+    if t.min(initial=0.0) < 0:
+        n, k = np.argwhere(t < 0)[0]
+        raise ValueError(
+            f"{name} holds {y[n, k]} at {place_of((n, k))}: a probability is not negative; "
+            "correct or drop that one"
+        )
+    sums = t.sum(axis=1)
+    wrong = ~(np.abs(sums - 1) <= classes * EPS_FLOAT32)
+    if wrong.any():
+        n = int(wrong.argmax())
+        advice = f"pass {this} / {this}.sum(axis=1, keepdims=True)"
+        if not sums.all():
+            advice = f"leave out samples without a target, pass sample_weight={this}.any(axis=1)"
+        raise ValueError(
+            f"{name}[{n}] sums to {sums[n]:.9g}, and the probabilities of a sample must sum to 1: "
+            + advice
+        )
+    exact = np.abs(sums - 1).max(initial=0.0) <= classes * np.finfo(t.dtype).eps
+    return t if exact else t / sums[:, None]
+
+
+def columns_of(y: Array, X: Array, outputs: int, name: str, this: str) -> Array:
+    """Real targets in X's dtype, (N, K)."""
+    if y.shape[1] != outputs:
+        raise ValueError(
+            f"{name} has {y.shape[1]} columns and the weights have {outputs}: "
+            "pass weights with a column for each column of the targets"
+        )
+    return _finite_in_dtype(name, y, X.dtype)
+
+
+class SmoothedLabels(NamedTuple):
+    """Labels, of which each class has the target in `base`, and the label `kept` in addition."""
+
+    labels: Array
+    base: Array  # (K,), in X's dtype
+    kept: float
+
+
+def smoothed(y: Array, amount: float, X: Array, classes: int) -> Array | SmoothedLabels:
+    """Checked labels or probabilities t as (1 - ε) t + ε / K."""
+    share = amount / classes
+    if y.ndim == 2:
+        return (1 - amount) * y + np.asarray(share, X.dtype)
+    return SmoothedLabels(y, np.full(classes, share, X.dtype), 1 - amount)
+
+
+def rows_of(y: Array | SmoothedLabels, rows: Array, dtype: Any) -> Array:
+    """Labels, or targets in this dtype, of some rows (all if there are none): without smoothing."""
+    at: Any = rows if len(rows) else slice(None)
+    if isinstance(y, SmoothedLabels):
+        known = y.labels[at]
+        targets = np.tile(y.base.astype(dtype), (len(known), 1))
+        targets[np.arange(len(known)), known] += y.kept
+        return targets
+    return y[at] if y.dtype.kind == "i" else y[at].astype(dtype, copy=False)
+
+
+def label_of_each(y: Array | SmoothedLabels) -> Array:
+    """The label of each sample, the most probable one where y has probabilities."""
+    if isinstance(y, SmoothedLabels):
+        return y.labels
+    return y if y.ndim == 1 else y.argmax(axis=1)
 
 
 def two_classes(this: str, y: Array) -> str:
@@ -299,10 +372,11 @@ class Target(NamedTuple):
     # of an array that needs no conversion, where the residual does not detect invalid values itself
     check_ready: Callable[[Array], Any] | None = None
     remedy: Remedy | None = None  # for names of classes
+    columns: int = 0  # that y may have at least, with K targets a sample; 0 for one dimension only
 
     def array(self, y: ArrayLike, X: Array, name: str = "y") -> Array:
         """y as an array of numbers, one for each row of X."""
-        return one_per_sample(name, y, X, self.remedy, self.dtype is not None)
+        return one_per_sample(name, y, X, self.remedy, self.columns)
 
     def checked(
         self, y: ArrayLike, X: Array, outputs: int, rows: Array | None = None, name: str = "y"
@@ -310,7 +384,7 @@ class Target(NamedTuple):
         """y as the kernels take it; only that of `rows` is looked at."""
         array = self.array(y, X, name)
         if rows is not None:  # the others get the target of a sample that counts
-            known = np.full(len(array), array[rows[0]])
+            known = np.broadcast_to(array[rows[0]], array.shape).copy()
             known[rows] = array[rows]
             array = known
         return self.check(array, X, outputs, name, as_array(name, y))
@@ -319,8 +393,10 @@ class Target(NamedTuple):
 CLASSES = Target(
     labels,
     np.dtype(np.int64),
-    "Class labels, whole numbers 0..K-1.",
-    "a label that is not a class",
+    "Class labels, whole numbers 0..K-1; or, of shape (N, K), the probability of each class, not\n"
+    "    negative and with a sum of 1 for each sample.",
+    "a label that is not a class, probabilities that do not sum to 1",
+    columns=2,
     remedy=renumbered,
 )
 SIGNS = Target(
@@ -331,6 +407,7 @@ SIGNS = Target(
     remedy=two_classes,
 )
 REAL = Target(targets, None, "Targets, real numbers.", "")
+REAL_COLUMNS = Target(columns_of, None, "Targets, real numbers.", "", columns=1)
 
 
 def targets_checked_by(check: Callable[[Array], Any]) -> Target:
@@ -383,6 +460,25 @@ def second_derivative(parameters: Mapping[str, str], function: Any, product: Any
                 "does: write (a < b) * c in place of a branch, and functions of NumPy or "
                 "kernels.vmath in place of those of math"
             ) from None
+
+
+def smoothing(value: Any) -> float:
+    """`label_smoothing`, a number in 0..1."""
+    number = not_negative("label_smoothing", value)
+    if number > 1:
+        raise ValueError(
+            f"label_smoothing is {number}, and it is a share of 1: "
+            "pass at most 1, such as label_smoothing=0.1"
+        )
+    return number
+
+
+def no_class(this: str, shape: Shape) -> str:
+    """The message for class_weight with targets that are probabilities."""
+    return (
+        f"class_weight has a weight for each class, and y has shape {shape}, probabilities of all "
+        f"classes: pass {this}.argmax(axis=1) as y, or weights of the samples as sample_weight"
+    )
 
 
 def not_negative(name: str, value: Any) -> float:

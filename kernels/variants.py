@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from . import validate
-from .arrays import describe
+from .arrays import as_array, describe
 from .engine.average import average
 from .engine.driver import Kernel, driver_types, make_driver, run_shared
 from .engine.raw import averaged
@@ -162,6 +162,8 @@ class Variants:
 
         None if that takes more than casts: `validated` looks at everything, refuses and explains.
         """
+        if type(y) is ndarray and y.ndim != 1:
+            return None
         try:
             if type(X) is not ndarray or not (X.dtype is F64 or X.dtype is F32):
                 X = cast(X, F64)
@@ -257,22 +259,27 @@ class Variants:
         return tuple(arrays)
 
     def batch(self, data: Any, arrays: tuple[Any, ...], summing: bool = False) -> Any:
-        """The batch of (X, y, weights of samples, of classes) and the weights; X is validated.
+        """The batch and the weights; X is validated.
 
-        The batch is None if no sample has a weight, which only sums allow.
+        `data` is (X, y, weights of samples, of classes, label smoothing). The batch is None if no
+        sample has a weight, which only sums allow.
         """
-        X, y, s, class_weight = data
-        weights = validate.weights(s, X, summing)
+        X, y, s, class_weight, smoothing = data
+        smoothing, weights = validate.smoothing(smoothing), validate.weights(s, X, summing)
         rows = weights.rows if weights else None
         if rows is None or len(rows):
-            y = self.target.checked(y, X, len(arrays[-1]), rows)
+            passed, y = y, self.target.checked(y, X, len(arrays[-1]), rows)
             if class_weight is not None:
+                if y.ndim == 2:
+                    raise ValueError(validate.no_class(as_array("y", passed), y.shape))
                 by_label = self.target.dtype is not None
                 index = y if by_label else (y > 0).astype(np.intp)
                 classes = range(len(arrays[-1])) if by_label else (-1, 1)
                 s = validate.weighted_by_class(class_weight, classes, index, weights, summing)
                 weights = validate.weights(s, X, summing)
                 rows = weights.rows if weights else None
+            if smoothing:
+                y = validate.smoothed(y, smoothing, X, len(arrays[-1]))
         else:
             self.target.array(y, X)
         if rows is not None and not len(rows):
@@ -331,8 +338,9 @@ class Variants:
         (X, y, s, rows), (reg, rate, variant, _), (_, goal) = batch, options, wanted
         if variant == "tiled" and not numba.config.DISABLE_JIT:
             return self.run_tiled(batch, arrays, options, wanted, out)
+        y = validate.rows_of(y, rows, X.dtype)
         if len(rows):
-            X, y, s = X[rows], y[rows], s[rows] if len(s) else s
+            X, s = X[rows], s[rows] if len(s) else s
         s = s if len(s) else np.ndarray(len(X), X.dtype, ONE[X.itemsize], strides=(0,))
         parameters = self.scalars(arrays)
         loss, weight, *gradient = self.sums[variant](X, y, s, *parameters)
@@ -358,7 +366,8 @@ class Variants:
     def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
         """The sums by the tiled kernel, in the form of the other variants."""
         arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
-        y = np.asarray(y, self.target.dtype or X.dtype)
+        y = np.asarray(y)
+        y = y.astype(self.target.dtype or X.dtype if y.ndim == 1 else X.dtype, "C", copy=False)
         options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
         loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
         return loss, weight, *self.scalars(out)
@@ -376,13 +385,13 @@ class Variants:
         s = weights.given[rows].astype(wide) if weights else np.ones(len(rows), wide)
         exponent = math.frexp(float(s.max()))[1] + len(rows).bit_length()
         s = np.ldexp(s, -exponent)  # they sum to at most 1, so that no sum overflows
-        parameters, of_y = tuple(p.astype(wide) for p in arrays), self.target.dtype or wide
+        parameters = tuple(p.astype(wide) for p in arrays)
         scalar = self.scalar_bias
         passed = [p[0] if scalar and k % 2 else p for k, p in enumerate(parameters)]
         totals, size = list[Any](), max(1, BLOCK // X.shape[1])
         for start in range(0, len(rows), size):
             at = rows[start : start + size]
-            block = X[at].astype(wide), y[at].astype(of_y), s[start : start + size]
+            block = X[at].astype(wide), validate.rows_of(y, at, wide), s[start : start + size]
             parts = self.sums["numpy"](*block, *passed)
             totals = [a + b for a, b in zip(totals or [0.0] * len(parts), parts, strict=True)]
         loss, weight, *out = totals

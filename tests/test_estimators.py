@@ -114,6 +114,22 @@ def test_ridge_is_that_of_scikit_learn(alpha, bias, weighted):
     assert ours.score(X, y, s) == pytest.approx(theirs.score(X, y, s), rel=1e-6)
 
 
+@pytest.mark.parametrize("bias", [False, True])
+def test_ridge_of_several_targets(bias):
+    """coef_ is (K, D), also of one target that is a column."""
+    rng = np.random.default_rng(SEED)
+    X = rng.normal(size=(200, 6)) + 1
+    y, s = X @ rng.normal(size=(6, 3)) + rng.normal(size=(200, 3)) + 3, weights(200)
+    for targets in (y, y[:, :1]):
+        ours = Ridge(2.0, fit_intercept=bias, tol=1e-9).fit(X, targets, s)
+        theirs = sklearn.linear_model.Ridge(2.0, fit_intercept=bias).fit(X, targets, s)
+        for name in ("coef_", "intercept_"):
+            np.testing.assert_allclose(getattr(ours, name), getattr(theirs, name), atol=1e-6)
+        assert ours.coef_.shape == theirs.coef_.shape == (targets.shape[1], 6)
+        np.testing.assert_allclose(ours.predict(X), theirs.predict(X), atol=1e-5)
+        assert ours.score(X, targets, s) == pytest.approx(theirs.score(X, targets, s), rel=1e-6)
+
+
 @pytest.mark.parametrize("estimator", [LogisticRegression(), Ridge()])
 def test_float32_is_kept(estimator):
     X, y = standardised(load_breast_cancer(return_X_y=True))

@@ -129,6 +129,8 @@ def arguments_of(problem, name):
     options |= {"variant": "numpy"}
     if problem != "linear":
         options["class_weight"] = [2.0, 1.0] if problem == "logistic" else {0: 2.0, 3: 0.5}
+    if problem in ("softmax", "two_layer"):
+        options["label_smoothing"] = 0.1
     if name in ("scores", "probabilities", "predict"):
         return {"X": X, **of_parameters}
     if name == "average":
@@ -182,6 +184,7 @@ def numbers(answer):
 def test_the_signature(problem, name):
     function = getattr(PROBLEMS[problem], name)
     class_weight = "" if problem == "linear" else "class_weight=None, "
+    class_weight += "label_smoothing=0.0, " if problem in ("softmax", "two_layer") else ""
     want = signature_of(PUBLIC[name].format(**PARAMETERS[problem], class_weight=class_weight))
     assert plain(function) == want
     for argument, p in plain(function).parameters.items():
@@ -302,6 +305,7 @@ DEFAULTS = {
     "reg": 0.0,
     "sample_weight": None,
     "class_weight": None,
+    "label_smoothing": 0.0,
     "variant": "tiled",
     "threads": None,
 }

@@ -115,11 +115,41 @@ REFUSED = {
         ValueError,
         r"y must have one dimension.*\(6, 1\): pass y.ravel\(\)",
     ),
-    "y_one_hot": (
+    "y_other_columns": (
         CLASSIFIERS,
-        {"y": lambda y: np.eye(K)[y]},
+        {"y": lambda y: np.eye(K + 1)[y]},
         ValueError,
-        r"y must have one dimension.*one-hot labels pass y.argmax\(axis=1\)",
+        r"y has 5 columns and the weights have 4: pass weights with a column",
+    ),
+    "y_other_rows": (
+        CLASSIFIERS,
+        {"y": lambda y: np.eye(K)[y[:5]]},
+        ValueError,
+        r"y has 5 rows and X has 6 rows: pass one row for each",
+    ),
+    "y_three_dimensions": (
+        CLASSIFIERS,
+        {"y": lambda y: np.eye(K)[y][None]},
+        ValueError,
+        r"y must have one dimension, \(samples,\), and has shape \(1, 6, 4\): pass one value",
+    ),
+    "probability_negative": (
+        CLASSIFIERS,
+        {"y": lambda y: put(np.eye(K)[y], (2, 1), -0.25)},
+        ValueError,
+        r"y holds -0.25 at row 2, column 1: a probability is not negative",
+    ),
+    "probability_nan": (
+        CLASSIFIERS,
+        {"y": lambda y: put(np.eye(K)[y], (2, 1), nan)},
+        ValueError,
+        r"y holds nan at row 2, column 1",
+    ),
+    "probabilities_sum": (
+        CLASSIFIERS,
+        {"y": lambda y: put(np.full((N, K), 0.25), (3, 2), 0.26)},
+        ValueError,
+        r"y\[3\] sums to 1.01, and .* pass y / y.sum\(axis=1, keepdims=True\)",
     ),
     "y_nan": (
         "all",

@@ -18,6 +18,8 @@ array: NDArray[np.float64] = slopes
 stepped, bias = softmax.update(X, y, W, b, learning_rate=0.1)
 slope: linear.Gradient = linear.gradient(X, y, w, 0.0, threads=1)
 intercept: float | None = slope.b
+soft = softmax.gradient(X, np.eye(2)[y], W, b, label_smoothing=0.1)
+several = linear.descend(X, np.eye(2)[y], w=W, b=b)
 labels: NDArray[np.int64] = logistic.predict(X, w)
 z, p = linear.scores(X, w), two_layer.probabilities(X, *network)
 
@@ -51,7 +53,9 @@ softmax.loss(X, y, W, variant=3)  # expect: arg-type
 softmax.gradient(X, y, W, threads=1.5)  # expect: arg-type
 softmax.update(X, y, W, b)  # expect: call-arg
 softmax.sums(X, y, W, b, reg=0.1)  # expect: call-arg
-linear.loss(X, y, w, [0.0])  # expect: arg-type
+logistic.loss(X, y, w, [0.0])  # expect: arg-type
+softmax.loss(X, y, W, label_smoothing="some")  # expect: arg-type
+linear.loss(X, y, w, label_smoothing=0.1)  # expect: call-arg
 linear.probabilities(X, w)  # expect: attr-defined
 two_layer.loss(X, y, W, b)  # expect: call-arg
 logistic.descend(X, y, learning_rate=0.1, maxiter=3)  # expect: call-arg

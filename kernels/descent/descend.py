@@ -10,7 +10,7 @@ import contextlib
 import functools
 import math
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import validate
+from ..engine.driver import Kernel, key_of
 from ..engine.reduce import Goal
 from .diagnosis import Features, why_not_converged
 from .loop import Status, descent_loop, divergence_state, diverging
@@ -40,7 +41,7 @@ class Model:
     """The parts of a problem that descent uses."""
 
     curvature: float | None  # bound on ∂²loss/∂score²; None where no bound is known
-    loop: Mapping[int, Callable[..., Any]]  # by the itemsize of X: see `compiled_loop`
+    loop: Kernel  # see `compiled_loop`
     # (batch, parameters, settings, goal, learning rate, arrays that may be written) -> the loss and
     # what the goal says; by the variant of the settings, unchecked.
     compute: Callable[..., tuple[float, Any]]
@@ -56,7 +57,7 @@ class Descent:
     def __init__(
         self, model: Model, batch: Batch, start: Arrays, settings: Settings, past_losses: Array
     ) -> None:
-        self.model, self.start, (X, *_) = model, start, batch
+        self.model, self.start, (X, y, *_) = model, start, batch
         self.batches, self.settings = Batches(batch, settings), settings
         rate = settings.learning_rate
         self.rate = self.safe[0] if rate is None else rate
@@ -71,7 +72,9 @@ class Descent:
         full_batch, compiles = self.batches.full_batch, not numba.config.DISABLE_JIT
         size = sum(p.size for p, moves in zip(start, self.moves, strict=True) if moves)
         self.small = self.batches.size * size <= SMALL and compiles and settings.variant == "tiled"
-        self.iterate = model.loop[X.itemsize] if self.small else descent_loop(self.loss_and_vectors)
+        self.iterate = (
+            model.loop[key_of(X, y)] if self.small else descent_loop(self.loss_and_vectors)
+        )
         _, tol, rtol = self.tolerances
         asked = full_batch or tol > 0 or rtol > 0  # for the lengths of steps
         self.at_once = not (self.small or asked) and all(self.moves)
@@ -130,7 +133,7 @@ class Descent:
             return 0.0
         wide = np.float64 if X.dtype == np.float32 else np.longdouble
         s = (s if s.size else np.ones(len(X))).astype(wide)
-        batch = X.astype(wide), y if y.dtype.kind == "i" else y.astype(wide), s, rows
+        batch = X.astype(wide), y, s, rows
         in_numpy = replace(self.settings, variant="numpy")
         exact = tuple(p.astype(wide) for p in self.parameters)
         with np.errstate(all="ignore"):

@@ -110,7 +110,8 @@ def why_not_converged(descent: Any) -> str:
 def separation(descent: Any) -> Iterator[str]:
     """Classes that the parameters separate, so that no finite ones are the best."""
     (X, y, *_), scores, rows = descent.batches.all, descent.model.scores, descent.batches.rows
-    if scores is None or descent.settings.reg > 0:
+    of_labels = isinstance(y, np.ndarray) and y.ndim == 1  # other targets have a finite optimum
+    if scores is None or descent.settings.reg > 0 or not of_labels:
         return
     size = max(1, MOST_NUMBERS // X.shape[1])
     blocks = (rows[start : start + size] for start in range(0, len(rows), size))

@@ -106,9 +106,9 @@ def descent_loop(loss_and_gradient: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def compiled_loop(
-    driver: Any, name: str, scalar_bias: bool, types_of: Callable[[Any], tuple[Any, Any]]
+    driver: Any, name: str, scalar_bias: bool, types_of: Callable[[Any, str], tuple[Any, Any]]
 ) -> Kernel:
-    """The loop around a driver, on one thread: a function for each itemsize of X.
+    """The loop around a driver, on one thread: a function for each type of X and y.
 
     `name` is the module of the problem; `types_of` gives Numba's types of batch and parameters,
     whose bias is an array of one, here, where a driver takes a number.
@@ -136,8 +136,8 @@ def compiled_loop(
     loop = descent_loop(loss_and_gradient)
     loop.__module__, loop.__qualname__ = name, "descent_loop"
 
-    def signature(real: Any) -> tuple[Any, ...]:
-        batch, arrays = types_of(real)
+    def signature(real: Any, kind: str) -> tuple[Any, ...]:
+        batch, arrays = types_of(real, kind)
         vectors = types.UniTuple(array(real, 1), len(arrays))
         parameters = types.Tuple((arrays, vectors))
         gradient = types.Tuple((types.Tuple([array(real, p.ndim) for p in arrays]), vectors))

@@ -63,7 +63,9 @@ def initial(
 
 
 def classes(y: Any, N: int, or_else: str) -> int:
-    """One more than the highest label; `validate.labels` refuses what is not a label."""
+    """One more than the highest label, which `validate.labels` checks, or the columns of y."""
+    if y.ndim == 2:
+        return int(y.shape[1])
     highest = y.max()
     if np.isfinite(highest) and highest >= N:
         raise ValueError(
@@ -74,8 +76,16 @@ def classes(y: Any, N: int, or_else: str) -> int:
 
 
 def enough(classes: Any, y: Any) -> int:
-    """A number of classes that was given, unless there is a label beyond it."""
-    number, highest = validate.whole_number("classes", classes, 1), y.max()
+    """A number of classes that was given, unless y has others."""
+    number = validate.whole_number("classes", classes, 1)
+    if y.ndim == 2:
+        if number != y.shape[1]:
+            raise ValueError(
+                f"classes is {number} and y has {y.shape[1]} columns, one for each class: "
+                f"pass classes={y.shape[1]}"
+            )
+        return number
+    highest = y.max()
     if number <= highest < np.inf:
         raise ValueError(
             f"classes is {number} and the highest label in y is {highest:g}: pass "
@@ -87,8 +97,9 @@ def enough(classes: Any, y: Any) -> int:
 
 def refuse_single_class(y: Any, or_else: str) -> None:
     """Raise an error if all samples have the same label."""
-    if (y == y[0]).all():
+    if (y == y[0]).all() and (y.ndim == 1 or y[0].max() == 1):
+        label = y[0] if y.ndim == 1 else y[0].argmax()
         raise ValueError(
-            f"y holds a single class, {y[0]:g}, of which nothing can be learned: pass samples of "
+            f"y holds a single class, {label:g}, of which nothing can be learned: pass samples of "
             f"two classes at least{or_else}"
         )

@@ -23,21 +23,21 @@ from .tile_pass import (
     hidden_product,
     is_by_columns,
     make_tile_pass,
+    targets_fit,
 )
 
 SMALL = 400_000  # N (D + 16) (K + 2) below which `geometry` makes one chunk
 
 
 @device_function
-def batch_fits(X, y, s):
-    """Return whether y and the weights match X, and all have strides that the pass supports."""
+def batch_fits(X, s):
+    """Return whether the weights match X, and both have strides that the pass supports."""
     (N, D), size = X.shape, X.itemsize
-    aligned = (X.ctypes.data % size == 0) & (y.ctypes.data % y.itemsize == 0)
+    aligned = X.ctypes.data % size == 0
     aligned &= (N == 1) | (X.strides[0] % size == 0)
     aligned &= (D == 1) | (X.strides[1] % size == 0)
-    aligned &= (N == 1) | (y.strides[0] == y.itemsize)
     aligned &= (s.size < 2) | (s.strides[0] == size)
-    return aligned & (X.size > 0) & (y.size == N) & ((s.size == N) | (s.size == 0))
+    return aligned & (X.size > 0) & ((s.size == N) | (s.size == 0))
 
 
 @device_function
@@ -83,7 +83,7 @@ def make_driver(  # noqa: C901
         """
         (X, y, s, rows), (reg, rate), (want_loss, goal) = batch, settings, wanted
         (N, D), above = X.shape, 0
-        fits = batch_fits(X, y, s)
+        fits = batch_fits(X, s)
         # These are constants: Numba removes dead branches before it infers types.
         if scalar_bias:
             w, bias = parameters
@@ -97,7 +97,7 @@ def make_driver(  # noqa: C901
         if two_layers:
             above = layers[3].size
             fits &= layer_fits(b.size // halves, layers[2], layers[3])
-        if not fits:
+        if not fits & targets_fit(y, N, (above if two_layers else b.size) // halves):
             return 0.0, 0.0, 1.0, True
         N, K = rows.size if rows.size > 0 else N, b.size
         items, numbers, by_parameters = workspace_shape(
@@ -156,45 +156,62 @@ def make_driver(  # noqa: C901
 # ---- called from Python ----
 
 
-class Kernel(dict[int, Callable[..., Any]]):
-    """Entry points of a function by the itemsize of X, each compiled when first needed.
+Key = int | tuple[int, str]
 
-    `signature` returns the types of the arguments for a floating-point type.
+
+class Kernel(dict[Key, Callable[..., Any]]):
+    """Entry points of a function by `key_of` X and y, each compiled when first needed.
+
+    `signature` returns the types of the arguments for a floating-point type and a kind of y.
     """
 
-    def __init__(self, function: Any, signature: Callable[[Any], tuple[Any, ...]]) -> None:
+    def __init__(self, function: Any, signature: Callable[[Any, str], tuple[Any, ...]]) -> None:
         self.function, self.signature = function, signature
 
-    def __missing__(self, size: int) -> Callable[..., Any]:
+    def __missing__(self, key: Key) -> Callable[..., Any]:
+        size, kind = key if isinstance(key, tuple) else (key, ONE)
         real = types.float32 if size == 4 else types.float64
-        self[size] = entry_point(self.function, self.signature(real))
-        return self[size]
+        self[key] = entry_point(self.function, self.signature(real, kind))
+        return self[key]
+
+
+ONE, SEVERAL, SMOOTHED = "one", "several", "smoothed"  # kinds of y, see `targets_of_tile`
+
+
+def key_of(X: Any, y: Any) -> Key:
+    """Return the key of a `Kernel`: the itemsize of X, and what y is if not one value a sample."""
+    size: int = X.itemsize
+    if isinstance(y, tuple):
+        return size, SMOOTHED
+    return size if y.ndim == 1 else (size, SEVERAL)
 
 
 def array(real: Any, dimensions: int) -> Any:
     return types.Array(real, dimensions, "C")
 
 
-def batch_type(real: Any, label: Any) -> Any:
+def batch_type(real: Any, label: Any, kind: str) -> Any:
     """Return Numba's type of (X, y, s, rows); `label` is the dtype of y, None for that of X."""
     X = types.Array(real, 2, "A", readonly=True)
-    y, s, rows = (array(kind, 1) for kind in (label or real, real, types.int64))
-    return types.Tuple((X, y, s, rows))
+    y, s, rows = (array(of, 1) for of in (label or real, real, types.int64))
+    kinds = {ONE: y, SEVERAL: array(real, 2), SMOOTHED: types.Tuple((y, s, types.float64))}
+    return types.Tuple((X, kinds[kind], s, rows))
 
 
 def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Callable[..., Any]:
-    """Return a function from X's type to Numba's types of a driver's arguments.
+    """Return a function from X's type and the kind of y to Numba's types of a driver's arguments.
 
     `dimensions` are those of the parameters. A bias of dimension 0 is passed as a number, and its
     gradient is written into an array of one. `out` is the dtype of the output, None for that of X.
     """
 
-    def signature(real: Any) -> tuple[Any, ...]:
+    def signature(real: Any, kind: str) -> tuple[Any, ...]:
+        batch = batch_type(real, label, kind)
         inputs = [array(real, d) if d else types.float64 for d in dimensions]
         written = [array(out or real, max(d, 1)) for d in dimensions]
         settings = types.UniTuple(types.float64, 2), types.Tuple((types.boolean, types.intp))
         parameters = types.Tuple(inputs), types.Tuple(written)
-        return batch_type(real, label), *parameters, *settings, workspace_type(real), types.intp
+        return batch, *parameters, *settings, workspace_type(real), types.intp
 
     return signature
 
@@ -203,11 +220,11 @@ def run_shared(
     kernel: Kernel, call: tuple[Any, ...], threads: int | None, directional: bool = False
 ) -> Any:
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
-    (X, _, _, rows), parameters = call[:2]
+    (X, y, _, rows), parameters = call[:2]
     (N, D), size = X.shape, X.itemsize
     above = len(parameters[3]) if len(parameters) == 4 else 0
     scalar_bias = not np.ndim(parameters[1])
     K, by_samples = 1 if scalar_bias else len(parameters[1]), scalar_bias or directional
     shape = len(rows) or N, D, K, above, size
     items, numbers, _ = workspace_shape(*shape, is_by_columns(X, rows), by_samples)
-    return POOL.run(kernel[size], call, items, numbers, threads)
+    return POOL.run(kernel[key_of(X, y)], call, items, numbers, threads)

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numba.extending import register_jitable
+from numba import types
+from numba.extending import overload, register_jitable
 
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit, jit_inline
@@ -148,26 +149,100 @@ def doubtful(weights):
     return negative + DOUBT * (small - zero - negative)
 
 
+# y is one label or number a sample, (N,), or targets (N, K), or (labels, base, kept) for smoothed
+# labels: each class has its target in `base`, (K,), and that of the label `kept` in addition.
+
+
+def targets_of_tile(y, rows, start, n, copy):
+    """Return y of n samples, from `start` on or at `rows`; `copy` is memory for it.
+
+    It is (n,), or (K, tile) where y has K targets a sample: a column is a sample, as of the scores.
+    """
+
+
+@overload(targets_of_tile)
+def _targets_of_tile(y, rows, start, n, copy):
+    def one(y, rows, start, n, copy):
+        if rows.size > 0:
+            gather(y, rows, start, n, copy)
+            return copy[:n]
+        return y[start : start + n]
+
+    def several(y, rows, start, n, copy):
+        for first in range(0, len(copy), SQUARE):
+            for r in range(n):
+                row = rows[start + r] if rows.size > 0 else start + r
+                for k in range(first, min(first + SQUARE, len(copy))):
+                    copy[k, r] = y[row, k]
+        return copy
+
+    def smoothed(y, rows, start, n, copy):
+        labels, base, kept = y
+        for k in range(len(base)):
+            copy[k, :n] = base[k]
+        for r in range(n):
+            label = labels[rows[start + r] if rows.size > 0 else start + r]
+            if 0 <= label < len(base):
+                copy[label, r] += kept
+            else:
+                copy[0, r] = np.nan
+        return copy
+
+    if isinstance(y, types.BaseTuple):
+        return smoothed
+    return one if y.ndim == 1 else several
+
+
+def room_for_tile(y, tile, copied):
+    """Return the `copy` of `targets_of_tile`, of which `copied` samples are at `rows`."""
+
+
+@overload(room_for_tile)
+def _room_for_tile(y, tile, copied):
+    if isinstance(y, types.BaseTuple):
+        return lambda y, tile, copied: np.empty((y[1].size, tile), y[1].dtype)
+    if y.ndim == 1:
+        return lambda y, tile, copied: np.empty(copied, y.dtype)
+    return lambda y, tile, copied: np.empty((y.shape[1], tile), y.dtype)
+
+
+def targets_fit(y, N, K):
+    """Return whether y has N samples (of K targets) and strides that the pass supports."""
+
+
+@overload(targets_fit)
+def _targets_fit(y, N, K):
+    def one(y, N, K):
+        ordered = (N == 1) | (y.strides[0] == y.itemsize)
+        return ordered & (y.ctypes.data % y.itemsize == 0) & (y.size == N)
+
+    def several(y, N, K):
+        ordered = ((N == 1) | (y.strides[0] == K * y.itemsize)) & (y.ctypes.data % y.itemsize == 0)
+        ordered &= (K == 1) | (y.strides[1] == y.itemsize)
+        return ordered & (y.shape[0] == N) & (y.shape[1] == K)
+
+    if isinstance(y, types.BaseTuple):
+        return lambda y, N, K: targets_fit(y[0], N, K) & targets_fit(y[1], K, K)
+    return one if y.ndim == 1 else several
+
+
 @device_function
 def targets(y, weight, rows, start, n, room):
     """Return y and the weights of n samples, from `start` on or at `rows`; what is wrong with them.
 
-    `room` is (ones, labels, weights): n ones for samples without weights, and memory for copies of
+    `room` is (ones, targets, weights): n ones for samples without weights, and memory for copies of
     those at `rows`. The last value is the count of invalid weights.
     """
-    ones, tile_labels, tile_weights = room
-    labels, s, invalid = y[start : start + n], ones[:n], 0.0
+    ones, tile_targets, tile_weights = room
+    s, invalid = ones[:n], 0.0
+    of_tile = targets_of_tile(y, rows, start, n, tile_targets)
     if weight.size > 0:
         s = weight[start : start + n]
-    if rows.size > 0:
-        gather(y, rows, start, n, tile_labels)
-        labels = tile_labels[:n]
-        if weight.size > 0:
+        if rows.size > 0:
             gather(weight, rows, start, n, tile_weights)
             s = tile_weights[:n]
-    if weight.size > 0:
         invalid = doubtful(s)
-    return labels, s, invalid
+    return of_tile, s, invalid
 
 
 @device_function
@@ -175,7 +250,7 @@ def room_for_targets(tile, y, weight, rows, dtype):
     """Return the `room` of `targets` for tiles of this many samples."""
     copied = tile if rows.size > 0 else 0
     weighted = copied if weight.size > 0 else 0
-    return np.ones(tile, dtype), np.empty(copied, y.dtype), np.empty(weighted, dtype)
+    return np.ones(tile, dtype), room_for_tile(y, tile, copied), np.empty(weighted, dtype)
 
 
 # ---- the residual of a tile ----
@@ -183,33 +258,47 @@ def room_for_targets(tile, y, weight, rows, dtype):
 #     residual(S, y, s, scratch, rest, partial, want_loss, want_gradient) -> loss, invalid
 #
 # overwrites the scores S (K, n) of n samples by s ∂loss/∂score, and returns the sum of their
-# weighted losses and the number of invalid labels. `scratch` holds temporary rows of a tile's
-# length; the gradients of `rest`, the parameters above the scores, are added to `partial`.
+# weighted losses and the number of invalid labels. y is that of `targets_of_tile`. `scratch` holds
+# temporary rows of a tile's length; the gradients of `rest`, the parameters above the scores, are
+# added to `partial`.
 #
 # In a Hessian-vector product, S (2K, n) has the scores in its first half, and in its second what
 # the direction adds to them, t = x V + v. They are overwritten by s (∂²loss/∂score²) t and, if
 # there is a hidden layer, by s ∂loss/∂score.
 
 
+@device_function
+def of_score(y, k):
+    """Return the targets of score k in a tile."""
+    if y.ndim == 1:  # a constant: Numba removes the other branch
+        return y
+    return y[k]
+
+
 def pointwise(residual: Callable[..., Any]) -> Any:
-    """Make the residual of a tile from that of one score, (z, y) -> loss, ∂loss/∂z."""
+    """Make the residual of a tile from that of one score, (z, y) -> loss, ∂loss/∂z.
+
+    The loss of several scores, each with its own target, is the sum of theirs.
+    """
     # Inlined into the loops below, so that LLVM vectorises it and drops a loss that is not used.
     residual = jit_inline(getattr(residual, "py_func", residual))
 
     @device_function(fastmath={"reassoc", "contract"})
     def residual_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-        z, losses, loss, zero = S[0], scratch[0], 0.0, S.dtype.type(0)
-        if want_loss:
-            for i in range(len(y)):
-                overflow = zero * z[i]  # 0, or nan if the score overflowed
-                losses[i], slope = residual(z[i], y[i])
-                losses[i] += overflow
-                z[i] = overflow + s[i] * slope
-            for i in range(len(y)):  # apart, as float64 would halve float32's vectors
-                loss += s[i] * losses[i]
-        else:
-            for i in range(len(y)):
-                z[i] = zero * z[i] + s[i] * residual(z[i], y[i])[1]
+        n, losses, loss, zero = len(s), scratch[0], 0.0, S.dtype.type(0)
+        for k in range(len(S)):
+            z, t = S[k], of_score(y, k)
+            if want_loss:
+                for i in range(n):
+                    overflow = zero * z[i]  # 0, or nan if the score overflowed
+                    losses[i], slope = residual(z[i], t[i])
+                    losses[i] += overflow
+                    z[i] = overflow + s[i] * slope
+                for i in range(n):  # apart, as float64 would halve float32's vectors
+                    loss += s[i] * losses[i]
+            else:
+                for i in range(n):
+                    z[i] = zero * z[i] + s[i] * residual(z[i], t[i])[1]
         return loss, 0
 
     return residual_of_tile
@@ -221,7 +310,7 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
     @device_function
     def residual_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
         W2, b2 = rest
-        (H, K), n, size, zero = W2.shape, len(y), S.itemsize, S.dtype.type(0)
+        (H, K), n, size, zero = W2.shape, len(s), S.itemsize, S.dtype.type(0)
         Z, G, row = scratch[SCRATCH_ROWS : SCRATCH_ROWS + K], scratch[SCRATCH_ROWS + K :], padded(H)
         for j in range(H):
             for i in range(n):  # 0 if negative, or nan if it overflowed
@@ -252,10 +341,12 @@ def pointwise_product(second_derivative: Callable[..., Any]) -> Any:
 
     @device_function(fastmath={"reassoc", "contract"})
     def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-        z, t, real = S[0], S[1], S.dtype.type
-        for i in range(len(y)):
-            overflow = real(0) * z[i]  # 0, or nan if the score overflowed
-            z[i] = overflow + s[i] * (real(second_derivative(z[i], y[i])) * t[i])
+        K, real = len(S) // 2, S.dtype.type
+        for k in range(K):
+            z, t, of_k = S[k], S[K + k], of_score(y, k)
+            for i in range(len(s)):
+                overflow = real(0) * z[i]  # 0, or nan if the score overflowed
+                z[i] = overflow + s[i] * (real(second_derivative(z[i], of_k[i])) * t[i])
         return 0.0, 0
 
     return product_of_tile
@@ -271,7 +362,7 @@ def hidden_product(product: Callable[..., Any]) -> Any:
     @device_function
     def product_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
         W2, b2 = rest
-        (H, both), n, size, zero, ld = W2.shape, len(y), S.itemsize, S.dtype.type(0), S.strides[0]
+        (H, both), n, size, zero, ld = W2.shape, len(s), S.itemsize, S.dtype.type(0), S.strides[0]
         K, row = both // 2, padded(H)
         Z, G = scratch[SCRATCH_ROWS : SCRATCH_ROWS + both], scratch[SCRATCH_ROWS + both :]
         for j in range(H):

@@ -20,7 +20,13 @@ class Bounded(NamedTuple):
 
 
 def loss_and_gradient(
-    problem: str, X: Any, y: Any, *parameters: Any, reg: float = 0.0, sample_weight: Any = None
+    problem: str,
+    X: Any,
+    y: Any,
+    *parameters: Any,
+    reg: float = 0.0,
+    sample_weight: Any = None,
+    label_smoothing: float = 0.0,
 ) -> tuple[Bounded, list[Bounded]]:
     dtype = np.asarray(X).dtype
     eps = Long(np.finfo(dtype).eps)
@@ -77,8 +83,9 @@ def loss_and_gradient(
         Subtracting the highest score errs by eps·|z_k - highest| in the exponent of p_k; exp, the
         sum of K and the quotient add (2K + 8) eps (Σ p_j |z_j - highest| < K is in the 2K).
         """
-        K = z.shape[1]
-        onehot = np.eye(K, dtype=Long)[y]
+        K, soft = z.shape[1], np.ndim(y) == 2 or label_smoothing > 0
+        t = np.asarray(y, Long) if np.ndim(y) == 2 else np.eye(K, dtype=Long)[y]
+        t = (1 - Long(label_smoothing)) * t + Long(label_smoothing) / K
         distance = z.max(axis=1, keepdims=True) - z
         delta = z_error.max(axis=1, keepdims=True)
         e = np.exp(-distance)
@@ -86,9 +93,12 @@ def loss_and_gradient(
         p = e / Z
         relative = 2 * delta + eps * (distance + 2 * K + 8)
         p_error = np.minimum(1, p * np.expm1(np.minimum(relative, 700))) + tiny
-        losses = np.log(Z[:, 0]) + (onehot * distance).sum(axis=1)
-        errors = 2 * delta[:, 0] + eps * (2 * K + 8) * (1 + losses)
-        return losses, errors, p - onehot, p_error + eps * onehot
+        losses = -(t * (-distance - np.log(Z))).sum(axis=1)
+        # Probabilities have four roundings of their own, by smoothing and by a sum of 1, and sum to
+        # 1 within K eps, which counts for log Z; the sum over classes has K products.
+        own = soft * (2 * K + 4)
+        errors = 2 * delta[:, 0] + eps * (2 * K + 8 + own) * (1 + losses)
+        return losses, errors, p - t, p_error + eps * (1 + 4 * soft) * t
 
     if problem == "softmax":
         W, b = parameters
@@ -131,9 +141,12 @@ def loss_and_gradient(
     if problem == "linear":
         r = z - y
         r_error = z_error + eps * (X.shape[1] + 2) * (
-            np.abs(X) @ np.abs(w) + abs(b or 0) + np.abs(y)
+            np.abs(X) @ np.abs(w) + np.abs(0 if b is None else b) + np.abs(y)
         )
         losses, errors = r * r / 2, np.abs(r) * r_error + r_error**2
+        if y.ndim == 2:  # the loss is the sum over K targets
+            errors = errors.sum(axis=1) + eps * y.shape[1] * (losses + errors).sum(axis=1)
+            losses = losses.sum(axis=1)
     else:
         # q = 1 / (1 + exp(m)) changes by a factor within exp(±δ) when m does by δ; exp, sum,
         # quotient: 8 eps
