@@ -85,10 +85,10 @@ def cast_signs(y: Any, dtype: Any) -> Any:
 def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
     w, b = parameters
     if type(b) is not float:
-        b = 0.0 if b is None else cast(b, F64).item()
+        b = 0.0 if b is None else float(cast(b, F64)) if np.ndim(b) == 0 else b
     if not (type(w) is ndarray and w.dtype is dtype and w.flags.c_contiguous):
         w = cast(w, dtype)
-    if w.ndim != 1:
+    if w.ndim != 1 or type(b) is not float:
         raise TypeError
     return (w, b), (empty(w.shape, of_out), empty(1, of_out))
 
