@@ -68,11 +68,11 @@ Huber = kernels.Problem(
 
 
 def data(N=60):
-    """A line with noise; a fifth of the samples, on the right, are far below it."""
+    """A line with noise; a tenth of the samples, on the right, are far below it."""
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0, 10, N))
     y = 2 * x + 1 + rng.normal(size=N)
-    y[rng.choice(np.arange(N // 2, N), N // 5, replace=False)] -= 25
+    y[rng.choice(np.arange(N // 2, N), N // 10, replace=False)] -= 25
     return x[:, None], y
 
 
