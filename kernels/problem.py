@@ -172,11 +172,12 @@ class Problem:
         self.Parameters = self.tuple_type("Parameters", parameters)
         self.Fit = self.tuple_type("Fit", (*parameters, *history))
         self.take(Variants(parameters, target, loop, numpy, residual), curvature)
+        self.public: dict[str, Any] = {}
         self.several: Problem | None = None
         if several is not None:
             self.several = copy.copy(self)
             self.several.take(several, curvature)
-        self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
+        self.public["VARIANTS"] = self.variants.sums
         self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
         self.define_functions()
 

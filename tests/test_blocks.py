@@ -81,6 +81,21 @@ def test_class_weight():
         softmax.loss(blocks, None, *parameters, class_weight="balanced")
 
 
+def test_probabilities_and_several_targets():
+    """What `sums` takes for y of a block."""
+    X, y, W, b = case_of("softmax")
+    rng = np.random.default_rng(0)
+    P, options = rng.dirichlet(np.ones(4), 60), {"label_smoothing": 0.1, "reg": 0.3}
+    whole = softmax.loss_and_gradient(X, P, W, b, **options)
+    one = softmax.loss_and_gradient(Blocks(blocks_of(X, P)), None, W, b, **options)
+    np.testing.assert_allclose(one[0], whole[0], rtol=1e-13)
+    np.testing.assert_allclose(one[1].W, whole[1].W, rtol=0, atol=1e-13)
+    assert softmax.objective(Blocks(blocks_of(X, P)), None).size == 16
+    Y, V = rng.normal(size=(60, 2)), rng.normal(size=(3, 2))
+    several = linear.loss(Blocks(blocks_of(X, Y)), None, V)
+    np.testing.assert_allclose(several, linear.loss(X, Y, V), rtol=1e-13)
+
+
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_out(problem):
     module, (X, y, *parameters) = PROBLEMS[problem], case_of(problem)
