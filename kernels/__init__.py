@@ -1,6 +1,7 @@
 """Averaged gradients of softmax, logistic and linear regression and of a two-layer ReLU network."""
 
 from . import linear, logistic, softmax, two_layer
+from .blocks import Blocks
 from .descent import ConvergenceWarning, DivergenceError
 from .objective import Objective
 from .problem import Problem
@@ -9,6 +10,7 @@ from .threads import set_threads
 from .versions import show_versions
 
 __all__ = [
+    "Blocks",
     "ConvergenceWarning",
     "DivergenceError",
     "Objective",

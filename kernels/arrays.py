@@ -95,8 +95,8 @@ def refuse_other_containers(name: str, value: Any) -> None:
     if lazy:
         raise TypeError(
             f"{name} is {describe(value)}, which is not computed yet and would be pulled into "
-            f"memory as a whole: pass {expression}.{lazy}() if it fits, or give the `sums` of one "
-            "block after another to `average`"
+            f"memory as a whole: pass {expression}.{lazy}() if it fits, or data in blocks: of Dask "
+            "to the functions of `kernels.dask`, of others as `kernels.Blocks`"
         )
     if hasattr(kind, "to_dummies") and hasattr(kind, "schema"):
         for column, dtype in value.schema.items():

@@ -16,10 +16,12 @@ Parameters
 ----------
 X : array_like, shape (N, D)
     Samples. float32 or float64, in which the arithmetic runs; float16 becomes float32, integers and
-    bools float64. Any memory order, never modified.
+    bools float64. Any memory order, never modified.{blocks}
 y : array_like, shape (N,){y_columns}
     {y}
 {parameters}"""
+BLOCKS = """
+    A `kernels.Blocks`, with y None, for data that are read a block at a time."""
 REG = """
 reg : float, default 0.0
     Strength of the penalty {penalty}."""
@@ -161,7 +163,8 @@ time.
 Parameters
 ----------
 X, y, reg, {weights}, variant, threads
-    As for `loss_and_gradient`.
+    As for `loss_and_gradient`. Data in blocks are read once, then once in each iteration; they need
+    a learning rate, and take no `batch_size`{no_validation}.
 {start}
 start : Fit, optional
     Instead, a result to continue from: with the same settings the result is what one longer call
@@ -243,7 +246,7 @@ The data are checked once, here. Where the loss overflows, it is infinity and th
 Parameters
 ----------
 X, y, reg, {weights}, variant, threads
-    As for `loss_and_gradient`.
+    As for `loss_and_gradient`. Data in blocks are read once, then once in each call.
 {sizes}fit_bias : bool, default True
     False for {absent}, which the vector does not hold then.
 
@@ -334,6 +337,8 @@ def docstrings(problem: Any) -> dict[str, str]:
         "optional": "" if problem.network else "; `b` is None where no bias was given",
         "shape": "(N, K)" if len(list(shapes.values())[-1]) else "(N,)" + or_columns,
         "module": problem.name,
+        "blocks": BLOCKS,
+        "no_validation": " and no `validation`" * problem.network,
         "class_weight": "" if target.remedy is None else CLASS_WEIGHT + UNLABELLED * smoothed,
         "smoothing": SMOOTHING * smoothed,
         "weights": "sample_weight"

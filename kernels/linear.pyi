@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike
 from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
+from .blocks import Blocks
 from .descent.settings import Options
 from .objective import Objective
 from .problem import Problem
@@ -36,8 +37,8 @@ class Fit(_Fit):
     gradient_norm: float
 
 def loss_and_gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -48,15 +49,15 @@ def loss_and_gradient(
     out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: ArrayLike | None = None,
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -73,8 +74,8 @@ def update(
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, float | Any | None]: ...
 def sums(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: ArrayLike | None = None,
     **options: Unpack[SumOptions],
@@ -94,8 +95,8 @@ def average(
 def scores(X: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Array: ...
 def predict(X: ArrayLike, w: ArrayLike, b: ArrayLike | None = None) -> Array: ...
 def descend(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     w: ArrayLike | None = None,
     b: ArrayLike | None = None,
@@ -105,8 +106,8 @@ def descend(
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     fit_bias: bool = True,
     **options: Unpack[AverageOptions],

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
+from .blocks import Blocks
 from .descent.settings import Options
 from .objective import Objective
 from .problem import Problem
@@ -37,8 +38,8 @@ class Fit(_Fit):
     gradient_norm: float
 
 def loss_and_gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: float | None = None,
     *,
@@ -50,8 +51,8 @@ def loss_and_gradient(
     out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: float | None = None,
     *,
@@ -59,8 +60,8 @@ def loss(
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: float | None = None,
     *,
@@ -79,8 +80,8 @@ def update(
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, float | None]: ...
 def sums(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     w: ArrayLike,
     b: float | None = None,
     *,
@@ -105,8 +106,8 @@ def scores(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
 def probabilities(X: ArrayLike, w: ArrayLike, b: float | None = None) -> Array: ...
 def predict(X: ArrayLike, w: ArrayLike, b: float | None = None) -> NDArray[np.int64]: ...
 def descend(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     w: ArrayLike | None = None,
     b: float | None = None,
@@ -117,8 +118,8 @@ def descend(
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     fit_bias: bool = True,
     class_weight: ClassWeight = None,

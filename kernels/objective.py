@@ -2,6 +2,7 @@
 
 import contextlib
 import math
+from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import numba
@@ -38,26 +39,30 @@ class Objective(Generic[P]):
     def __init__(
         self,
         problem: Any,
-        data: tuple[Any, Any],
         start: tuple[Array, ...],
-        options: tuple[Any, ...],
         fit_bias: bool,
+        data: tuple[Any, Any],
+        options: tuple[Any, ...],
     ) -> None:
-        self.problem, self.variants, self.kind = problem, problem.variants, problem.Parameters
+        self.lay_out(problem, start, fit_bias)
         self.data, self.options = data, options
-        self.fitted = [fit_bias or k % 2 == 0 for k in range(len(start))]
-        self.shapes = [p.shape for p in start]
-        self.begin = self.joined(start)
-        self.size, self.shape = self.begin.size, self.begin.shape
         self.free, self.free_of_products = list[Any](), list[Any]()
         (batch, weights), (reg, _, variant, self.threads) = data, options
-        (N, D), self.dtype, compiles = batch[0].shape, batch[0].dtype, not numba.config.DISABLE_JIT
+        (N, D), compiles = batch[0].shape, not numba.config.DISABLE_JIT
         tiled = variant == "tiled" and compiles and is_moderate(reg)
         self.tiled = tiled and not (weights and weights.spread)
         size, small = self.dtype.itemsize, N * (D + 16) * (start[0].size // D + 2) < SMALL
         serial = self.tiled and (self.threads == 1 or small)
         self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
         self.on_one_thread = NO_WORKSPACE[size], int(Role.SERIAL)
+
+    def lay_out(self, problem: Any, start: tuple[Array, ...], fit_bias: bool) -> None:
+        """Define where each parameter stands in a vector."""
+        self.problem, self.variants, self.kind = problem, problem.variants, problem.Parameters
+        self.fitted = [fit_bias or k % 2 == 0 for k in range(len(start))]
+        self.shapes, self.dtype = [p.shape for p in start], start[0].dtype
+        self.begin = self.joined(start)
+        self.size, self.shape = self.begin.size, self.begin.shape
 
     def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
         if type(flat) is not ndarray or flat.dtype is not F64 or flat.shape != self.shape:
@@ -200,3 +205,29 @@ class Objective(Generic[P]):
                 loss, _, out = variants.computed(self.data, arrays, self.options, WANTED)
                 return loss, self.joined(out)
         return math.inf, np.zeros(self.size)
+
+
+class ObjectiveOverBlocks(Objective[P]):
+    """An objective on data in blocks: ``answer(arrays)`` gives loss and gradient of parameters."""
+
+    def __init__(
+        self,
+        problem: Any,
+        start: tuple[Array, ...],
+        fit_bias: bool,
+        answer: Callable[[tuple[Array, ...]], tuple[float, tuple[Array, ...]]],
+    ) -> None:
+        self.lay_out(problem, start, fit_bias)
+        self.answer = answer
+
+    def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
+        with np.errstate(all="ignore"):
+            loss, gradient = self.answer(self.arrays(self.vector(flat).astype(self.dtype)))
+        return loss, self.joined(gradient)
+
+    def hessp(self, flat: ArrayLike, p: ArrayLike) -> Array:
+        """Raise an error: products are not computed for data in blocks."""
+        raise TypeError(
+            "hessp is not computed for data in blocks: pass method='L-BFGS-B', which needs the "
+            "gradient alone"
+        )

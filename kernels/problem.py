@@ -22,16 +22,17 @@ from numpy.typing import NDArray
 
 from . import descent, validate
 from .arrays import describe, real_array
+from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
 from .engine.driver import SMALL, driver_types, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
-from .objective import Objective
+from .objective import Objective, ObjectiveOverBlocks
 from .products import Products
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
-from .variants import F32, F64, MORE_THAN_A_CAST, Variants
+from .variants import ALL_ROWS, F32, F64, MORE_THAN_A_CAST, NO_WEIGHTS, Variants
 
 TUPLES = {
     "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
@@ -171,11 +172,12 @@ class Problem:
         self.Parameters = self.tuple_type("Parameters", parameters)
         self.Fit = self.tuple_type("Fit", (*parameters, *history))
         self.take(Variants(parameters, target, loop, numpy, residual), curvature)
+        self.public: dict[str, Any] = {}
         self.several: Problem | None = None
         if several is not None:
             self.several = copy.copy(self)
             self.several.take(several, curvature)
-        self.public: dict[str, Any] = {"VARIANTS": self.variants.sums}
+        self.public["VARIANTS"] = self.variants.sums
         self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
         self.define_functions()
 
@@ -273,12 +275,103 @@ class Problem:
                 return several(X, y, parameters, *weights, reg, variant, threads, rate, out)
             with np.errstate(all="ignore"):
                 data = X, y, *weights
-                loss, weight, found = variants.validated(data, parameters, options, wanted)
+                if isinstance(X, Blocks) and goal != Goal.STEP:
+                    loss, weight, found = self.computed_over(data, parameters, options, goal)
+                else:
+                    loss, weight, found = variants.validated(data, parameters, options, wanted)
                 if out is not None:
                     found = variants.copied_into(out, found, (X, y, s, *parameters))
                 return finish(loss, weight, values(found, parameters) if found else None)
 
         return answer
+
+    # ---- data in blocks ----
+
+    def summed(self, data: Any, parameters: Any, variant: Any, threads: Any) -> Sums:
+        """The sums of all blocks."""
+        blocks, y, s, class_weight, smoothing = data
+        refuse_beside_blocks(y, s)
+        options = {"variant": variant, "threads": blocks.threads if threads is None else threads}
+        if self.variants.target.remedy is not None:
+            options["class_weight"] = class_weight
+        if self.variants.target is validate.CLASSES:
+            options["label_smoothing"] = smoothing
+        call = functools.partial(sums_of_block, self.public["sums"], parameters, options)
+        total: Sums | None = blocks.total(call)
+        if total is None:
+            raise ValueError("X has no blocks, and the average of nothing is not defined")
+        return total
+
+    def computed_over(self, data: Any, parameters: Any, options: Any, goal: Goal) -> Any:
+        """Loss, weight and sums or gradient of all blocks, as `Variants.validated` gives them."""
+        reg, _, variant, threads = options
+        total = self.summed(data, parameters, variant, threads)
+        loss, gradient = total.loss, total.gradient
+        if goal != Goal.SUMS:
+            loss, gradient = self.averaging(total, parameters, reg)
+        arrays = tuple(np.atleast_1d(0.0 if part is None else part) for part in gradient)
+        return loss, total.weight, arrays
+
+    def averaged_over(self, data: Any, settings: descent.Settings, arrays: Any) -> Any:
+        """Loss and gradient of all blocks, for a descent or an objective."""
+        options = settings.reg, 0.0, settings.variant, settings.threads
+        call = data, self.variants.scalars(arrays), options, Goal.GRADIENT
+        loss, _, gradient = self.computed_over(*call)
+        return loss, gradient
+
+    def followed_over(self, data: Any, settings: descent.Settings, arrays: Any) -> Any:
+        """The same, but infinity and 0 where they overflow."""
+        if validate.all_finite(arrays):
+            with contextlib.suppress(FloatingPointError):
+                return self.averaged_over(data, settings, arrays)
+        return math.inf, tuple(map(np.zeros_like, arrays))
+
+    def model_over(self, data: Any, settings: descent.Settings, validation: Any) -> descent.Model:
+        """What a descent over blocks uses; refuses what it cannot do."""
+        if settings.learning_rate is None:
+            raise ValueError(
+                "learning_rate is None, and for data in blocks no safe rate is computed: pass a "
+                "float such as learning_rate=0.1, or pass what objective returns to "
+                "scipy.optimize.minimize, which needs no rate"
+            )
+        for name, value in (("batch_size", settings.batch_size), ("validation", validation)):
+            if value is not None:
+                raise ValueError(
+                    f"{name} was given and X is Blocks, of which each iteration reads all: "
+                    f"pass {name}=None"
+                )
+        return dataclasses.replace(
+            self.model,
+            curvature=None,
+            loop=None,
+            compute=lambda _, arrays, settings, *__: self.followed_over(data, settings, arrays),
+            check=lambda _, arrays, settings: self.averaged_over(data, settings, arrays),
+        )
+
+    def surveyed(self, data: Any, given: Any, sizes: Any, or_else: str) -> Any:
+        """What `prepared` gives, of data in blocks: a row of zeros stands for their samples."""
+        variants, target = self.variants, self.variants.target
+        refuse_beside_blocks(*data[1:3])
+        found = data[0].total(functools.partial(survey, target))
+        if found is None or found.samples == 0:
+            raise ValueError(
+                "X has no sample of positive weight in any block, and the average of nothing is "
+                "not defined: pass blocks with at least one"
+            )
+        axes, labels = tuple(variants.shapes.values()), found.labels
+        X, shape = np.zeros((1, found.features), found.dtype), (found.samples, found.features)
+        started = descent.initial(axes, given, shape, labels, sizes, or_else)
+        arrays = variants.converted(X, started)
+        if target.remedy is not None:
+            try:
+                target.check(labels, X, len(arrays[-1]), "y", "y")
+            except ValueError as error:
+                known = np.array2string(labels, threshold=10, separator=", ")
+                raise ValueError(f"y of all blocks holds {known}, and {error}") from error
+            if sizes[0] is None and all(p is None for p in given):
+                descent.refuse_single_class(labels, or_else)
+        y = np.zeros(1, target.dtype or X.dtype)
+        return ((X, y, NO_WEIGHTS[X.itemsize], ALL_ROWS), None), arrays
 
     # ---- the public products, average, predictions and descent ----
 
@@ -439,12 +532,15 @@ class Problem:
             if not self.network:
                 descent.refuse_bias(parameters[1], settings.fit_bias)
             hidden, std, validation = network
+            model = problem.model
+            if isinstance(data[0], Blocks):
+                model = problem.model_over(data, settings, validation)
             (batch, _), arrays = problem.prepared(
                 data, parameters, (None, hidden, std, settings.rng), ", or weights to start from"
             )
             measure = None if validation is None else self.accuracies(batch, validation, arrays)
             losses = np.empty(0) if start is None else start.losses
-        found = descent.run(problem.model, batch, arrays, settings, losses, measure)
+        found = descent.run(model, batch, arrays, settings, losses, measure)
         before = [getattr(start, name, []) for name in self.measured]
         measures = np.array([*zip(*before, strict=True), *found.measures]).reshape(-1, 2).T
         history = found.losses, found.n_iter, found.converged
@@ -458,10 +554,12 @@ class Problem:
         `sizes` has classes, hidden, std and seed for parameters that are not `given`; `or_else`
         completes the advice on labels that do not say how many classes there are.
         """
+        if isinstance(data[0], Blocks):
+            return self.surveyed(data, given, sizes, or_else)
         variants, X, axes = self.variants, validate.samples(data[0]), self.variants.shapes
         y, weights = variants.target.array(data[1], X), validate.weights(data[2], X)
         counted = y if weights is None or weights.rows is None else y[weights.rows]
-        started = descent.initial(tuple(axes.values()), given, X, counted, sizes, or_else)
+        started = descent.initial(tuple(axes.values()), given, X.shape, counted, sizes, or_else)
         arrays = variants.converted(X, started)
         batch, weights = variants.batch((X, *data[1:]), arrays)
         new = sizes[0] is None and all(p is None for p in given)
@@ -478,9 +576,13 @@ class Problem:
         or_else = ", or classes= with their number" if self.variants.dimensions[-1] else ""
         problem = self.of(data[1], given)
         with np.errstate(all="ignore"):
-            data, start = problem.prepared(data, given, sizes, or_else)
-            validate.finite("X", data[0][0], data[0][3] if len(data[0][3]) else None)
-        return Objective(problem, data, start, options, fit_bias)
+            checked, start = problem.prepared(data, given, sizes, or_else)
+            validate.finite("X", checked[0][0], checked[0][3] if len(checked[0][3]) else None)
+        if isinstance(data[0], Blocks):
+            settings = descent.Settings(reg=options[0], variant=variant, threads=options[3])
+            answer = functools.partial(problem.followed_over, data, settings)
+            return ObjectiveOverBlocks(problem, start, fit_bias, answer)
+        return Objective(problem, start, fit_bias, checked, options)
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:
         """A function of the parameters that returns the accuracy on both data sets."""

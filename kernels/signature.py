@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from .blocks import Blocks
 from .descent import Settings
 from .engine.jit import jit, value_if_present
 from .engine.raw import averaged, c_ordered, if_absent
@@ -53,6 +54,8 @@ BODIES = {
     "descend": "call({data}, ({names}), start, Settings({settings}), {of_network})",
     "objective": "call({data}, (reg, variant, threads), fit_bias, ({of_sizes}))",
 }
+# These take data in blocks, too.
+OVER_BLOCKS = ("loss_and_gradient", "loss", "gradient", "sums", "descend", "objective")
 TYPES: dict[str, Any] = {
     "X": "ArrayLike",  # a string: NumPy's union would fill a screen of `help`
     "y": "ArrayLike",
@@ -103,6 +106,8 @@ def public_function(name: str, problem: Any, returns: Any, call: Any) -> Any:
     body = f"return {BODIES[name]}".format(**parts)
     function = define(problem.module, header, [body], call=call, Settings=Settings)
     types = TYPES | types | {"start": returns | None, "out": problem.Gradient | None}
+    if name in OVER_BLOCKS:
+        types |= {"X": "ArrayLike | Blocks", "y": "ArrayLike | None"}
     function.__annotations__ = {p: types[p] for p in inspect.signature(function).parameters}
     function.__annotations__["return"] = returns
     return function
@@ -172,6 +177,7 @@ def define(module: str, header: str, lines: list[str], **known: Any) -> Any:
     name = header.partition("(")[0]
     source, filename = "\n    ".join([f"def {header}:", *lines, ""]), f"<{module}.{name}>"
     known |= {"__name__": module, "np": np, "ArrayLike": ArrayLike, "Mapping": Mapping}
+    known["Blocks"] = Blocks
     exec(compile(source, filename, "exec"), known)
     linecache.cache[filename] = len(source), None, source.splitlines(keepends=True), filename
     return known[name]

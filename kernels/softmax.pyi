@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
+from .blocks import Blocks
 from .descent.settings import Options
 from .objective import Objective
 from .problem import Problem
@@ -37,8 +38,8 @@ class Fit(_Fit):
     gradient_norm: float
 
 def loss_and_gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -51,8 +52,8 @@ def loss_and_gradient(
     out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -61,8 +62,8 @@ def loss(
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -83,8 +84,8 @@ def update(
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array | None]: ...
 def sums(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W: ArrayLike,
     b: ArrayLike | None = None,
     *,
@@ -111,8 +112,8 @@ def scores(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array: ...
 def probabilities(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> Array: ...
 def predict(X: ArrayLike, W: ArrayLike, b: ArrayLike | None = None) -> NDArray[np.int64]: ...
 def descend(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     W: ArrayLike | None = None,
     b: ArrayLike | None = None,
@@ -124,8 +125,8 @@ def descend(
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     classes: int | None = None,
     fit_bias: bool = True,

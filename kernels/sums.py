@@ -71,13 +71,13 @@ def _shapes(sums: Sums) -> dict[str, Any]:
     return {name: None if g is None else getattr(g, "shape", ()) for name, g in fields.items()}
 
 
-def add_in_tree(parts: Iterable[Sums]) -> Sums | None:
+def add_in_tree(parts: Iterable[Any]) -> Any:
     """Return the total of the parts, added pairwise like a binary counter; None if there are none.
 
     Neighbours are added, then neighbouring pairs, and so on, so that at most log2(n) + 1 of n parts
     are held at a time. The order of the additions depends only on the number of parts.
     """
-    held: list[Sums] = []
+    held: list[Any] = []
     for n, part in enumerate(parts, 1):
         carry, total = n, part
         while carry % 2 == 0:

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from typing_extensions import Unpack  # built into type checkers; never imported
 
 from .arrays import Array
+from .blocks import Blocks
 from .descent.settings import Options
 from .objective import Objective
 from .problem import Problem
@@ -45,8 +46,8 @@ class Fit(_Fit):
     gradient_norm: float
 
 def loss_and_gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W1: ArrayLike,
     b1: ArrayLike,
     W2: ArrayLike,
@@ -61,8 +62,8 @@ def loss_and_gradient(
     out: tuple[Array | float | None, ...] | None = None,
 ) -> tuple[float, Gradient]: ...
 def loss(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W1: ArrayLike,
     b1: ArrayLike,
     W2: ArrayLike,
@@ -73,8 +74,8 @@ def loss(
     **options: Unpack[AverageOptions],
 ) -> float: ...
 def gradient(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W1: ArrayLike,
     b1: ArrayLike,
     W2: ArrayLike,
@@ -99,8 +100,8 @@ def update(
     **options: Unpack[AverageOptions],
 ) -> tuple[Array, Array, Array, Array]: ...
 def sums(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     W1: ArrayLike,
     b1: ArrayLike,
     W2: ArrayLike,
@@ -143,8 +144,8 @@ def predict(
     X: ArrayLike, W1: ArrayLike, b1: ArrayLike, W2: ArrayLike, b2: ArrayLike
 ) -> NDArray[np.int64]: ...
 def descend(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     hidden: int = 100,
     std: float = 0.01,
@@ -161,8 +162,8 @@ def descend(
     **options: Unpack[Options],
 ) -> Fit: ...
 def objective(
-    X: ArrayLike,
-    y: ArrayLike,
+    X: ArrayLike | Blocks,
+    y: ArrayLike | None,
     *,
     classes: int | None = None,
     hidden: int = 100,

@@ -46,6 +46,9 @@ curved: softmax.Gradient = softmax.hessian_vector_product(X, y, W, None, W, None
 along = linear.hessian_vector_product(X, y, w, 0.0, w, 1.0, threads=1).b
 product: NDArray[np.float64] = g.hessp(g.start(), g.start())
 kernels.set_threads(None)
+blocks = kernels.Blocks([(X, y), (X, y, np.ones(4))], progress=False)
+whole: float = softmax.loss(blocks, None, W, b) + logistic.objective(blocks, None)(vector)[0]
+again = logistic.descend(kernels.Blocks(lambda: iter([(X, y)])), None, learning_rate=0.1)
 
 softmax.loss_and_gradient(X, y, W, b, regularisation=0.1)  # expect: call-arg
 softmax.loss_and_gradient(X, y, W, b, 0.1)  # expect: call-arg
@@ -66,5 +69,6 @@ linear.objective(X, y, classes=3)  # expect: call-arg
 softmax.hessian_vector_product(X, y, W, b, W)  # expect: call-arg
 softmax.objective(X, y, fit_bias="no")  # expect: arg-type
 softmax.average([W], W)  # expect: list-item
+kernels.Blocks(3)  # expect: arg-type
 weights = fit.W  # expect: attr-defined
 shifted = slope.b + 1  # expect: operator

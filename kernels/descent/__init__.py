@@ -2,6 +2,7 @@
 
 from .descend import Descent as Descent
 from .descend import Model as Model
+from .descend import progress_bar as progress_bar
 from .descend import run as run
 from .diagnosis import features_advice as features_advice
 from .diagnosis import separated as separated

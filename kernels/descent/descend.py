@@ -41,7 +41,9 @@ class Model:
     """The parts of a problem that descent uses."""
 
     curvature: float | None  # bound on ∂²loss/∂score²; None where no bound is known
-    loop: Kernel  # see `compiled_loop`
+    # See `compiled_loop`. None where the samples are not in the batch, which stands for data in
+    # blocks: nothing can be said of their features.
+    loop: Kernel | None
     # (batch, parameters, settings, goal, learning rate, arrays that may be written) -> the loss and
     # what the goal says; by the variant of the settings, unchecked.
     compute: Callable[..., tuple[float, Any]]
@@ -71,10 +73,10 @@ class Descent:
         self.step, self.norm, self.in_range = 0.0, math.inf, True
         full_batch, compiles = self.batches.full_batch, not numba.config.DISABLE_JIT
         size = sum(p.size for p, moves in zip(start, self.moves, strict=True) if moves)
-        self.small = self.batches.size * size <= SMALL and compiles and settings.variant == "tiled"
-        self.iterate = (
-            model.loop[key_of(X, y)] if self.small else descent_loop(self.loss_and_vectors)
-        )
+        few = self.batches.size * size <= SMALL and compiles and settings.variant == "tiled"
+        loop = model.loop if few else None
+        self.small = loop is not None
+        self.iterate = descent_loop(self.loss_and_vectors) if loop is None else loop[key_of(X, y)]
         _, tol, rtol = self.tolerances
         asked = full_batch or tol > 0 or rtol > 0  # for the lengths of steps
         self.at_once = not (self.small or asked) and all(self.moves)
@@ -148,7 +150,8 @@ class Descent:
     def run(self, measure: Callable[..., Any] | None = None) -> "Descent":
         callback, batches, per_epoch = self.settings.callback, self.batches, self.batches.per_epoch
         watched = callback or (self.settings.progress and not self.small)
-        with np.errstate(all="ignore"), progress_bar(self.settings) as bar:
+        shown = progress_bar(self.settings.progress, total=self.settings.max_iter, unit="it")
+        with np.errstate(all="ignore"), shown as bar:
             while self.i < self.end and self.status == Status.RUNNING:
                 before = tuple(p.copy() for p in self.parameters) if callback else ()
                 most = 1 if watched or (measure and batches.full_batch) else SEGMENT
@@ -156,8 +159,8 @@ class Descent:
                     most = min(most, per_epoch - self.i % per_epoch)
                 losses = self.advance(min(most, self.end - self.i))
                 if callback and len(losses) and self.status != Status.DIVERGED:
-                    shown = self.public(tuple(p.copy() for p in before))
-                    if callback(self.i, float(losses[0]), shown):
+                    copies = self.public(tuple(p.copy() for p in before))
+                    if callback(self.i, float(losses[0]), copies):
                         self.parameters, losses, self.status = before, losses[:0], Status.STOPPED
                 self.losses.append(losses)
                 self.i += len(losses)
@@ -244,16 +247,16 @@ class Descent:
         return f"not converged after {self.settings.max_iter} iterations: {what or largest}"
 
 
-def progress_bar(settings: Settings) -> Any:
-    """A context with a bar, or with None unless one was asked for."""
-    if not settings.progress:
+def progress_bar(progress: bool, **options: Any) -> Any:
+    """A context with tqdm's bar of these options, or with None unless one was asked for."""
+    if not progress:
         return contextlib.nullcontext()
     try:
         from tqdm.auto import tqdm
     except ImportError as error:
         install = "pip install 'numba-gradient-kernels[progress]'"
         raise ImportError(f"progress=True needs tqdm: {install}") from error
-    return tqdm(total=settings.max_iter, unit="it")
+    return tqdm(**options)
 
 
 # ---- called by `descend` of a problem ----
@@ -327,7 +330,10 @@ def rate_by_halves(descent: Descent) -> float:
 def divergence_error(descent: Descent, losses: Array) -> DivergenceError:
     """The error for a descent that diverged, with advice."""
     settings, curvature, X = descent.settings, descent.model.curvature, descent.batches.all[0]
-    if curvature is None:
+    safe = math.nan
+    if descent.model.loop is None:
+        advice = f"Pass a smaller one, such as learning_rate={descent.rate / 10:.3g}."
+    elif curvature is None:
         safe, iterations = rate_by_halves(descent), min(settings.max_iter, TRIAL)
         advice = (
             "For this loss no safe rate is known beforehand; of its halves, quarters and so on the "

@@ -99,6 +99,11 @@ def features_advice(
 
 def why_not_converged(descent: Any) -> str:
     """What keeps a descent from converging, or what to do in general."""
+    if descent.model.loop is None:
+        return (
+            "raise max_iter, or pass what objective returns to scipy.optimize.minimize, which "
+            "needs fewer passes over the data"
+        )
     with np.errstate(all="ignore"):
         features = Features(descent.batches, descent.settings.fit_bias)
         reasons = [*separation(descent), *slowness(descent, features)]

@@ -32,16 +32,17 @@ def refuse_bias(b: Any, fit_bias: bool) -> None:
 
 
 def initial(
-    axes: Sequence[str], given: Sequence[Any], X: Any, y: Any, of_new: Any, or_else: str
+    axes: Sequence[str], given: Sequence[Any], shape: Any, y: Any, of_new: Any, or_else: str
 ) -> tuple[Any, ...]:
     """The parameters that were given, unchecked, and new ones of float64 in place of None.
 
     `axes` has the letters of each parameter's shape, as in ``("DH", "H", "HK", "K")``: D features,
     H hidden units and K classes, as the weights that were given say, else those of `of_new`, which
-    is (classes, hidden, std, seed), or the labels. New weights are drawn from a normal distribution
-    of standard deviation `std`; new biases are 0. `or_else` ends the advice on labels.
+    is (classes, hidden, std, seed), or the labels, of which y has each that occurs; `shape` is that
+    of X. New weights are drawn from a normal distribution of standard deviation `std`; new biases
+    are 0. `or_else` ends the advice on labels.
     """
-    (asked, hidden, std, seed), sizes = of_new, {"D": X.shape[1]}
+    (asked, hidden, std, seed), sizes = of_new, {"D": shape[1]}
     for letters, weight in zip(axes[::2], given[::2], strict=True):
         if np.ndim(weight):
             sizes = {letters[0]: np.shape(weight)[0], letters[-1]: np.shape(weight)[-1]} | sizes
@@ -49,7 +50,7 @@ def initial(
     if "H" in missing - set(sizes):
         sizes["H"] = validate.whole_number("hidden", hidden, 1)
     if "K" in missing - set(sizes):
-        sizes["K"] = classes(y, len(X), or_else) if asked is None else enough(asked, y)
+        sizes["K"] = classes(y, shape[0], or_else) if asked is None else enough(asked, y)
     parameters, rng, std = (
         list(given),
         np.random.default_rng(seed),

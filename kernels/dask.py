@@ -1,0 +1,151 @@
+"""The problems on Dask arrays: sums where the blocks are, added in a tree, averaged once here.
+
+They need the extra `dask`; ``import kernels`` does not import them.
+"""
+
+import functools
+import itertools
+import uuid
+from collections.abc import Callable
+from typing import Any, ClassVar
+
+import dask.array
+import numpy as np
+from dask._task_spec import List, Task, TaskRef
+from dask.base import get_scheduler, optimize
+from dask.core import flatten
+
+from . import linear as of_linear
+from . import logistic as of_logistic
+from . import softmax as of_softmax
+from . import two_layer as of_two_layer
+from .arrays import describe
+from .blocks import Blocks, results
+from .objective import Objective
+from .sums import add_in_tree
+
+# What one task takes: powers of 2, so that the tree of additions is that of `Blocks`.
+FAN_IN = 16  # sums
+LIGHT = 2**22  # bytes of neighbouring blocks, whose gradient takes no longer than Dask for a task
+
+
+class DaskBlocks(Blocks):
+    """The blocks of Dask arrays, on whichever machines they are.
+
+    Their graph is optimised once. In each pass the scheduler that is in force, a cluster's or a
+    local one, runs a task for each block, or for some neighbours if they are small, and then tasks
+    that add `FAN_IN` sums each. The parameters, which change from pass to pass, are in the tasks.
+    """
+
+    threads: ClassVar[int | None] = 1  # Dask runs as many tasks at a time as it has threads
+
+    def __init__(self, X: Any, y: Any, sample_weight: Any) -> None:
+        given = {"X": X, "y": y, "sample_weight": sample_weight}
+        arrays = {name: lazy(name, a) for name, a in given.items() if a is not None}
+        refuse_other_chunks(arrays)
+        optimised = optimize(*arrays.values())
+        self.graph: dict[Any, Any] = {}
+        for array in optimised:
+            self.graph |= dict(array.__dask_graph__())
+        keys = [flatten(array.__dask_keys__()) for array in optimised]
+        blocks = [List(*map(TaskRef, block)) for block in zip(*keys, strict=True)]
+        some = neighbours(optimised[0])
+        self.groups = [(n, List(*blocks[n : n + some])) for n in range(0, len(blocks), some)]
+        self.arrays = list(arrays.values())  # a cluster drops what nobody holds
+        self.name, self.passes = f"kernels-{uuid.uuid4().hex}", itertools.count()
+
+    def total(self, call: Callable[..., Any]) -> Any:
+        """The sum of what `call` gives for each block, added in the tree of `Blocks`."""
+        name = f"{self.name}-{next(self.passes)}"  # no result of another pass is taken
+        parts = [Task((name, n), total_of, call, group, n) for n, group in self.groups]
+        graph = self.graph | {part.key: part for part in parts}
+        while len(parts) > 1:
+            name = f"{name}-added"
+            groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
+            parts = [
+                Task((name, n), add_in_tree, List(*(TaskRef(part.key) for part in group)))
+                for n, group in enumerate(groups)
+            ]
+            graph |= {part.key: part for part in parts}
+        return get_scheduler(collections=self.arrays)(graph, parts[0].key)
+
+
+def total_of(call: Callable[..., Any], blocks: list[Any], first: int) -> Any:
+    """The sum of what `call` gives for some blocks, of which the first has this number."""
+    return add_in_tree(results(call, blocks, first))
+
+
+def neighbours(X: Any) -> int:
+    """How many blocks one task takes; one, if their sizes are not known."""
+    largest, some = np.max(X.chunks[0]) * X.shape[1] * X.dtype.itemsize, 1
+    while some < X.numblocks[0] and 2 * some * largest <= LIGHT:
+        some *= 2
+    return some
+
+
+def lazy(name: str, array: Any) -> Any:
+    """A Dask array, or a dataframe or a column of one as such an array."""
+    if hasattr(array, "to_dask_array"):
+        array = array.to_dask_array()
+    if not isinstance(array, dask.array.Array):
+        chunks = "(1000, -1)" if name == "X" else "X.chunks[:1]"
+        raise TypeError(
+            f"{name} is {describe(array)}: pass dask.array.from_array({name}, chunks={chunks})"
+        )
+    return array
+
+
+def refuse_other_chunks(arrays: dict[str, Any]) -> None:
+    """Refuse arrays whose blocks are not whole samples, or not the same samples."""
+    X, none = arrays["X"], "no"
+    for name, array in arrays.items():
+        for axis, number in enumerate(array.numblocks[1:], 1):
+            if number > 1:
+                raise ValueError(
+                    f"{name} has {number} chunks along axis {axis}, and a block must hold whole "
+                    f"samples: pass {name}.rechunk({{{axis}: -1}})"
+                )
+        pairs = itertools.zip_longest(X.chunks[0], array.chunks[0], fillvalue=none)
+        for n, pair in enumerate(pairs):
+            unknown = any(rows != rows for rows in pair)  # nan: `sums` compares the blocks
+            if pair[0] != pair[1] and (none in pair or not unknown):
+                known = ".compute_chunk_sizes()" if unknown else ""
+                raise ValueError(
+                    f"block {n} has {pair[0]} rows in X and {pair[1]} in {name}: pass "
+                    f"{name}{known}.rechunk({{0: X{known}.chunks[0]}})"
+                )
+
+
+class Problem:
+    """Functions of a problem that take Dask arrays X, y and `sample_weight`.
+
+    They are `loss_and_gradient`, `loss`, `gradient`, `objective` and `descend`, with the options
+    and results of the functions of these names in `kernels.softmax` and so on. The blocks of X,
+    which y and the weights share, are of whole rows, whose number need not be known; dataframes
+    will do.
+    """
+
+    loss_and_gradient: Callable[..., tuple[float, Any]]
+    loss: Callable[..., float]
+    gradient: Callable[..., Any]
+    objective: Callable[..., Objective[Any]]
+    descend: Callable[..., Any]
+
+    def __init__(self, module: Any) -> None:
+        self.__doc__ = module.__doc__
+        for name in ("loss_and_gradient", "loss", "gradient", "objective", "descend"):
+            setattr(self, name, over_dask(getattr(module, name)))
+
+
+def over_dask(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A public function, of Dask arrays."""
+
+    @functools.wraps(function)
+    def call(X: Any, y: Any, *parameters: Any, sample_weight: Any = None, **options: Any) -> Any:
+        return function(DaskBlocks(X, y, sample_weight), None, *parameters, **options)
+
+    return call
+
+
+softmax, logistic = Problem(of_softmax), Problem(of_logistic)
+linear, two_layer = Problem(of_linear), Problem(of_two_layer)
