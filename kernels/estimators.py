@@ -336,8 +336,7 @@ class Ridge(MultiOutputMixin, RegressorMixin, Fitted):
     def fit(self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None) -> "Ridge":
         """Fit to samples X, shape (N, D), with targets y, shape (N,) or (N, K)."""
         data, targets = validate_data(self, X, y, dtype=DTYPES, y_numeric=True, multi_output=True)
-        column = targets.ndim == 2 and targets.shape[1] == 1
-        targets = targets.ravel() if column else targets
+        targets = targets.ravel() if targets.shape[1:] == (1,) else targets
         given = validate.weights(sample_weight, data)
         total = len(data) if given is None else float(given.given.sum(dtype=np.float64))
         reg = validate.not_negative("alpha", self.alpha) / total
@@ -355,8 +354,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, Fitted):
         gtol = validate.not_negative("tol", tol) * float(np.abs(f(f.start())[1]).max())
         w, b = self.minimised(f, f.start(), gtol)
         self.coef_, self.intercept_ = w.T.astype(data.dtype), 0.0 if b is None else b
-        if column:
-            self.coef_, self.intercept_ = self.coef_[None], np.atleast_1d(self.intercept_)
 
         def reasons() -> list[str]:
             return [
@@ -368,5 +365,6 @@ class Ridge(MultiOutputMixin, RegressorMixin, Fitted):
 
     def predict(self, X: ArrayLike) -> Array:
         """The targets of samples, shape (N,) or (N, K)."""
+        X = self.samples(X)
         b = np.broadcast_to(self.intercept_, self.coef_.shape[:-1])
-        return linear.predict(self.samples(X), self.coef_.T, b)
+        return linear.predict(X, self.coef_.T, b)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import descent, validate
-from .arrays import describe, real_array
+from .arrays import as_array, describe, real_array
 from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
 from .engine.driver import SMALL, driver_types, run_shared
@@ -32,7 +32,7 @@ from .objective import Objective, ObjectiveOverBlocks
 from .products import Products
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
-from .variants import ALL_ROWS, F32, F64, MORE_THAN_A_CAST, NO_WEIGHTS, Variants
+from .variants import F32, F64, Variants
 
 TUPLES = {
     "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
@@ -226,6 +226,11 @@ class Problem:
             return self
         tables = [np.shape(a) if is_table(a) else None for a in (y, parameters[0])]
         several = tables[1] if y is None else tables[0] and (tables[1] or tables[0][1] > 1)
+        if several and parameters[0] is not None and not tables[1]:
+            raise ValueError(
+                f"y has shape {tables[0]}, several targets, and {next(iter(self.variants.shapes))} "
+                f"the weights of one: pass {as_array('y', y)}[:, 0], or weights of shape (D, K)"
+            )
         return self.several if several else self
 
     # ---- the fast path ----
@@ -468,7 +473,7 @@ class Problem:
             return None
         try:
             arrays, _ = self.variants.ready_parameters(parameters, X.dtype, X.dtype)
-        except MORE_THAN_A_CAST:
+        except Exception:  # of what was passed: the other path meets it again
             return None
         if not X.size or not self.variants.fit_together(X, arrays):
             return None

@@ -21,8 +21,6 @@ ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
-# What NumPy raises for arguments that it cannot cast, the last for tensors.
-MORE_THAN_A_CAST = TypeError, ValueError, OverflowError, IndexError, RuntimeError
 FIRST = 64  # labels, which tell whether they are 0 and 1 in place of -1 and +1
 BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
@@ -46,10 +44,18 @@ def cast(array: Any, dtype: Any) -> Any:
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iu" or (kind == "f" and size in (4, 8))):
         raise TypeError
-    if kind == "f" and (size > dtype.itemsize or dtype is INT64):
-        with np.errstate(all="ignore"):  # it may overflow
+    if kind == "f":
+        with np.errstate(all="ignore"):  # it may overflow, or hold a signalling nan
             return array.astype(dtype, "C")
     return array.astype(dtype, "C")
+
+
+def cast_samples(X: Any) -> Any:
+    """Like `cast`, to float32 or float64; X in native byte order is not copied."""
+    kept = type(X) is ndarray and X.dtype.kind == "f" and X.itemsize == 4
+    dtype = F32 if kept else F64
+    # Unpickled and newly made dtypes are equal to these, and not the same objects.
+    return X.view(dtype) if type(X) is ndarray and X.dtype == dtype else cast(X, dtype)
 
 
 def cast_weights(s: Any, dtype: Any) -> Any:
@@ -166,7 +172,7 @@ class Variants:
             return None
         try:
             if type(X) is not ndarray or not (X.dtype is F64 or X.dtype is F32):
-                X = cast(X, F64)
+                X = cast_samples(X)
             dtype = X.dtype
             of_y = self.target.dtype or dtype
             if type(y) is not ndarray or y.dtype is not of_y or not y.flags.c_contiguous:
@@ -180,7 +186,7 @@ class Variants:
             if s.shape != y.shape and s is not NO_WEIGHTS[dtype.itemsize]:
                 return None
             arrays = self.ready_parameters(parameters, dtype, of_out or dtype)
-        except MORE_THAN_A_CAST:
+        except Exception:  # of what was passed: `validated` meets it again
             return None
         # The driver's signature has these dimensions; it checks sizes and strides itself.
         if X.ndim != 2 or y.ndim != 1:

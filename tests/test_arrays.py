@@ -126,12 +126,6 @@ CASES = {
         {"sample_weight": [1, 2, 3, 4, 5, 6]},
     ),
     "labels in a column": (softmax, {"y": LABELS[:, None].tolist()}, {"y": LABELS}),
-    "one-hot labels": (softmax, {"y": np.eye(3)[LABELS]}, {"y": LABELS}),
-    "one-hot labels as a DataFrame": (
-        softmax,
-        {"y": pd.DataFrame(np.eye(3)[LABELS])},
-        {"y": LABELS},
-    ),
     # X in another shape
     **{
         f"X as {kind} of one feature": (

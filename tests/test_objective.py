@@ -33,15 +33,16 @@ def objective_of(problem, batch, **options):
 def test_it_is_the_averaged_loss_and_gradient(problem, variant, dtype):
     """In each variant within the oracle's bounds, and of the bits of the public function."""
     batch, rng = case_of(problem, 3, dtype=dtype), np.random.default_rng(0)
-    options = {"reg": 0.3, "sample_weight": rng.integers(0, 3, 60), "variant": variant}
-    f = objective_of(problem, batch, **options)
-    for _ in range(2):  # the second call takes the memory of the first
+    for lowest in (1, 0, 0):  # a second call takes the memory of the first
+        options = {"reg": 0.3, "sample_weight": rng.integers(lowest, 3, 60), "variant": variant}
+        f = objective_of(problem, batch, **options)
         loss, gradient = f(f.pack(*batch[2:]))
         assert (gradient.dtype, gradient.shape) == (np.float64, (f.size,))
         parts = PROBLEMS[problem].Gradient(*f.unpack(gradient))
         assert_averages(problem, batch, (loss, parts), 0.3, options["sample_weight"])
         both = PROBLEMS[problem].loss_and_gradient(*batch, **options)
-        assert bits((loss, f.pack(*both[1]))) == bits((both[0], gradient))
+        if lowest:  # else the public function may pass over samples of weight 0
+            assert bits((loss, f.pack(*both[1]))) == bits((both[0], gradient))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)

@@ -252,7 +252,8 @@ def batch():
 
 
 def test_the_declaration_takes_sixty_lines():
-    assert len(Path(poisson.__file__).read_text().splitlines()) <= 60
+    declaration, _, _ = Path(poisson.__file__).read_text().partition("\nif __name__")
+    assert len(declaration.splitlines()) <= 60
 
 
 def test_a_declared_problem_has_every_function(batch):

@@ -19,4 +19,4 @@ def test_mypy_on_a_users_program(tmp_path):
     lines = enumerate(EXAMPLE.read_text().splitlines(), 1)
     expected = [(str(n), line.split("# expect: ")[1]) for n, line in lines if "# expect: " in line]
     assert found == expected, run.stdout + run.stderr
-    assert len(expected) == 19
+    assert len(expected) == 22

@@ -82,7 +82,7 @@ def test_a_forked_child_gives_other_names_than_its_parent(install):
 def test_an_edit_of_the_formula_changes_the_result(install):
     run(install, PROGRAM)
     source = install / "softmax.py"
-    source.write_text(source.read_text().replace("t = k == y[n]", "t = 2 * (k == y[n])"))
+    source.write_text(source.read_text().replace("return k == y[n]", "return 2 * (k == y[n])"))
     assert run(install, PROGRAM) == "[-1.5, 0.5, -3.0, 1.0] 0"
 
 

@@ -124,7 +124,7 @@ def assert_equal_for_some_rows(problem, at_end, rng, X, y, *parameters):
     """A mini-batch: the kernel takes the rows whose numbers it is given."""
     inside = PROBLEMS[problem].PROBLEM.variants
     arrays, s = inside.converted(X, parameters), np.linspace(1, 2, len(X))
-    (X, y, s, none), _ = inside.batch((X, y, s, None), arrays)
+    (X, y, s, none), _ = inside.batch((X, y, s, None, 0.0), arrays)
     rows = rng.permutation(len(X))[: len(X) // 2 + 1]
     batch = tuple(guarded(part, at_end) for part in (X, y, s, rows))
     options, wanted = (0.1, 0.0, "tiled", None), (True, Goal.GRADIENT)

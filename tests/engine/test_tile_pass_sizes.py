@@ -133,7 +133,7 @@ def high_water():
 
 # compile or load first
 softmax.gradient(np.ones((20_000, 10)), np.zeros(20_000, np.int64), np.zeros((10, 9)), np.zeros(9))
-spin_for_next_call(POOL.call_epoch, -1)
+spin_for_next_call(POOL.call_epoch, -1, 1)
 open("/proc/self/clear_refs", "w").write("5")  # sets the mark to what is in use
 before = high_water()
 softmax.gradient(X, y, W, b)
