@@ -32,7 +32,7 @@ from .objective import Objective, ObjectiveOverBlocks
 from .products import Products
 from .signature import public_function, raw_functions
 from .sums import Sums, add_in_tree
-from .variants import F32, F64, Variants
+from .variants import ALL_ROWS, F32, F64, NO_WEIGHTS, Variants
 
 TUPLES = {
     "Gradient": "A gradient, each part of its parameter's shape; None for a bias that is None.",
