@@ -14,7 +14,7 @@ PACKAGES = ("kernels", "bench", "tests")
 FILES = sorted(file for folder in (*PACKAGES, "examples") for file in (ROOT / folder).rglob("*.py"))
 # Files of tests that are of no single module.
 OF_NO_MODULE = {"test_docs", "test_examples", "test_layers", "test_nojit", "test_processes"}
-OF_NO_MODULE |= {"test_scaling", "test_typing"}
+OF_NO_MODULE |= {"test_interop", "test_scaling", "test_typing"}
 
 
 def imports_of(file):
