@@ -456,7 +456,7 @@ def test_refusals_of_several_targets():
     X, y, w, b = soft_case("linear")
     for passed, sentence in (
         ((X, y[:, 0], w, b), r"w must have shape \(D,\)"),
-        ((X, y, w[:, 0], 0.0), r"w must have shape \(D, K\)"),
+        ((X, y, w[:, 0], 0.0), r"several targets, and w the weights of one"),
         ((X, y, w[:, :3], b[:3]), "y has 4 columns and the weights have 3"),
         ((X, y, w, 0.0), r"b must have shape \(K,\)"),
         ((X, y[:5], w, b), "y has 5 rows and X has 60 rows"),
