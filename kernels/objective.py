@@ -27,8 +27,8 @@ class Objective(Generic[P]):
     each parameter in C order, in the order of the signature; with ``fit_bias=False`` no bias. Where
     `flat` is not finite or the loss overflows, the loss is infinity and the gradient 0, so that a
     line search tries a shorter step. ``f.hessp(flat, p)`` is the product of the Hessian at `flat`
-    and a vector. Threads may call it at the same time. The data are not copied,
-    where they need no conversion: do not change them while it is in use.
+    and a vector. Threads may call it at the same time. The data are not copied where they need no
+    conversion: do not change them while it is in use.
 
     Attributes
     ----------
