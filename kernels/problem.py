@@ -1,8 +1,8 @@
 """The public functions of every problem, made from its declaration.
 
 A public function has the problem's own signature (see `signature`) and calls `answer`. Arguments
-that need a cast at most (`Variants.ready`) go straight to the compiled driver; all others, and those
-that the driver finds invalid, are converted or refused by `Variants.validated`.
+that need a cast at most (`Variants.ready`) go straight to the compiled driver; all others, and
+those that the driver finds invalid, are converted or refused by `Variants.validated`.
 """
 
 import contextlib
