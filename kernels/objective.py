@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 
 from . import descent, validate
 from .arrays import Array, real_array
-from .engine.driver import SMALL, key_of, run_shared
+from .engine.driver import is_small, key_of, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.reduce import Goal
 from .variants import F64, is_moderate
@@ -48,13 +48,12 @@ class Objective(Generic[P]):
         self.data, self.options = data, options
         self.free, self.free_of_products = list[Any](), list[Any]()
         (batch, weights), (reg, _, variant, self.threads) = data, options
-        (N, D), compiles = batch[0].shape, not numba.config.DISABLE_JIT
+        compiles = not numba.config.DISABLE_JIT
         tiled = variant == "tiled" and compiles and is_moderate(reg)
         self.tiled = tiled and not (weights and weights.spread)
-        size, small = self.dtype.itemsize, N * (D + 16) * (start[0].size // D + 2) < SMALL
-        serial = self.tiled and (self.threads == 1 or small)
+        serial = self.tiled and is_small(batch[0], start)
         self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
-        self.on_one_thread = NO_WORKSPACE[size], int(Role.SERIAL)
+        self.on_one_thread = NO_WORKSPACE[self.dtype.itemsize], int(Role.SERIAL)
 
     def lay_out(self, problem: Any, start: tuple[Array, ...], fit_bias: bool) -> None:
         """Define where each parameter stands in a vector."""
@@ -115,7 +114,7 @@ class Objective(Generic[P]):
                 *call, *self.on_one_thread
             )
         elif self.tiled:
-            _, _, invalid = run_shared(products.kernel, call, self.threads, directional=True)
+            _, _, invalid = run_shared(products.kernel, call, self.threads)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)
         self.free_of_products.append(buffers)
         return answer

@@ -24,7 +24,7 @@ from . import descent, validate
 from .arrays import as_array, describe, real_array
 from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
-from .engine.driver import SMALL, driver_types, run_shared
+from .engine.driver import driver_types, is_small, run_shared
 from .engine.pool import NO_WORKSPACE, Role
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
@@ -186,7 +186,7 @@ class Problem:
         self.variants, target = variants, variants.target
         dimensions = [max(d, 1) for d in self.variants.dimensions]
         types = driver_types(dimensions, self.variants.label)
-        driver, scalar = self.variants.driver, self.variants.scalar_bias
+        driver, scalar = self.variants.kernel.functions[False], self.variants.scalar_bias
         loop_of_descent = descent.compiled_loop(
             driver, self.module, scalar, lambda real, kind: types(real, kind)[:2]
         )
@@ -267,8 +267,8 @@ class Problem:
                     check_ready(taken if s is None else taken[weights != 0])
                 if out is not None:
                     into = variants.written_into(out, into, (*batch, *inputs))
-                call, (N, D), size = (batch, inputs, into, (reg, rate), wanted), x.shape, x.itemsize
-                if threads == 1 or N * (D + 16) * (inputs[0].size // (D or 1) + 2) < SMALL:
+                call, size = (batch, inputs, into, (reg, rate), wanted), x.itemsize
+                if is_small(x, inputs):
                     loss, weight, invalid, _ = kernel[size](*call, NO_WORKSPACE[size], SERIAL)
                 else:
                     loss, weight, invalid = run_shared(kernel, call, threads)
@@ -648,7 +648,7 @@ class Problem:
             self.public[name] = function
         sums = self.variants.sums
         raw = {"loop": sums["loop"], "numpy": sums["numpy"]}
-        raw["tiled"] = serial_call(self.variants.driver)
+        raw["tiled"] = serial_call(*self.variants.kernel.functions)
         for variant, call in raw.items():
             self.public |= raw_functions(self.module, shapes, variant, Gradient, call)
         for name, function in self.public.items():

@@ -81,7 +81,7 @@ class Products(Variants):
         call, copies = self.call_of(batch, out, options[:2])
         for copy, array in zip(copies, arrays, strict=True):
             copy[...] = array
-        loss, weight, invalid = run_shared(self.kernel, call, options[3], directional=True)
+        loss, weight, invalid = run_shared(self.kernel, call, options[3])
         return np.nan if invalid >= 1 else loss, weight, out
 
     def call_of(self, batch: Any, out: tuple[Array, ...], settings: Any) -> Any:

@@ -150,10 +150,13 @@ class Variants:
             residual, self.ready_parameters = pointwise(residual), ready_with_number
         self.signs = target is validate.SIGNS
         self.cast_y = cast_signs if self.signs else cast if target.dtype is None else cast_labels
-        self.driver = make_driver(residual, not self.single_layer, self.scalar_bias)
+        layers = not self.single_layer, self.scalar_bias
+        driver, many = make_driver(residual, *layers), None
+        if not self.scalar_bias:
+            many = make_driver(residual, *layers, by_parameters=True)
         self.label = numba.types.int64 if target.dtype == INT64 else None
         self.kernel, self.sums_kernel = (
-            Kernel(self.driver, driver_types(self.dimensions, self.label, out))
+            Kernel(driver, driver_types(self.dimensions, self.label, out), many)
             for out in (None, numba.types.float64)
         )
         # The vectors of the tiled kernel exist only compiled: without a compiler NumPy stands in.

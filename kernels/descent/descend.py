@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import validate
-from ..engine.driver import Kernel, key_of
+from ..engine.driver import Kernel, key_of, sizes
+from ..engine.parameter_pass import many_parameters
 from ..engine.reduce import Goal
 from .diagnosis import Features, why_not_converged
 from .loop import Status, descent_loop, divergence_state, diverging
@@ -74,6 +75,7 @@ class Descent:
         full_batch, compiles = self.batches.full_batch, not numba.config.DISABLE_JIT
         size = sum(p.size for p, moves in zip(start, self.moves, strict=True) if moves)
         few = self.batches.size * size <= SMALL and compiles and settings.variant == "tiled"
+        few = few and not many_parameters(*sizes(self.batches.size, X, start))
         loop = model.loop if few else None
         self.small = loop is not None
         self.iterate = descent_loop(self.loss_and_vectors) if loop is None else loop[key_of(X, y)]

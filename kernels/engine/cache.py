@@ -28,8 +28,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import llvmlite.binding
 import numba
 import numpy as np
+
+EXTERNAL = llvmlite.binding.Linkage.external
 
 
 def _private(module: str, name: str) -> Any:
@@ -61,6 +64,10 @@ _initialize_runtime = _private("core.runtime", "rtsys.initialize") or _compile_e
 # Without these: a process forked while another thread compiles may deadlock when it compiles.
 _acquire_compiler = _private("core.compiler_lock", "global_compiler_lock.acquire")
 _release_compiler = _private("core.compiler_lock", "global_compiler_lock.release")
+# Without one of these: every function has machine code of its own, which takes twice as long.
+_JITCodeLibrary = _private("core.codegen", "JITCodeLibrary")
+_lookup_environment = _private("core.environment", "lookup_environment")
+_global_compiler_lock = _private("core.compiler_lock", "global_compiler_lock")
 # Without this one: no entries in the user's cache directory.
 _AppDirs = _private("misc.appdirs", "AppDirs")
 # Without this one: vectors of 16 bytes, no fused multiply-add.
@@ -113,9 +120,71 @@ def host_features() -> str:
     return str(_get_host_cpu_features())
 
 
+_Library: Any = _JITCodeLibrary or object
+
+
+class PartialLibrary(_Library):
+    """The code of a function, of which Numba finishes only what Python calls.
+
+    Other functions are linked into their callers. To optimise each of them at every level of calls,
+    and to make machine code of it, takes most of the time of a compilation.
+    """
+
+    @property
+    def is_part(self) -> bool:
+        """Whether this is the code of a function that has no wrapper for Python."""
+        functions = (f for f in self._final_module.functions if not f.is_declaration)
+        own = [f.name for f in functions if f.linkage == EXTERNAL]  # none, if read as machine code
+        return bool(own) and not any(name.startswith("_ZN7cpython") for name in own)
+
+    def _optimize_final_module(self) -> None:
+        if not self.is_part:
+            super()._optimize_final_module()
+
+    def _finalize_final_module(self) -> None:
+        if self.is_part:
+            self._finalized = True
+            return
+        super()._finalize_final_module()
+        for variable in self._final_module.global_variables:  # those of the parts
+            if (environment := _lookup_environment(variable.name)) is not None:
+                self._codegen.set_env(variable.name, environment)
+
+    @property
+    def codegen(self) -> Any:
+        """What sets the function's environment, which a part does not have yet."""
+        return self if self.is_part else self._codegen
+
+    def set_env(self, name: str, environment: Any) -> None:
+        """Leave that to the library which the part is linked into."""
+
+    def serialize_using_object_code(self) -> Any:
+        """Return what is kept on disk."""
+        if self.is_part:
+            return self.serialize_using_bitcode()
+        return super().serialize_using_object_code()
+
+
+@contextlib.contextmanager
+def partial_libraries(dispatcher: Any) -> Iterator[None]:
+    """Compile functions without wrappers as parts of their callers."""
+    context: Any = getattr(dispatcher, "targetctx", None)
+    if None in (_JITCodeLibrary, _lookup_environment, _global_compiler_lock, context):
+        yield
+        return
+    codegen = context.codegen()
+    with _global_compiler_lock:
+        codegen._library_class = PartialLibrary  # noqa: SLF001
+        try:
+            yield
+        finally:
+            vars(codegen).pop("_library_class", None)
+
+
 def entry_point(dispatcher: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
     """Compile for a tuple of Numba types; return a callable that skips type dispatch."""
-    dispatcher.compile(signature)
+    with partial_libraries(dispatcher):
+        dispatcher.compile(signature)
     result = getattr(dispatcher, "overloads", {}).get(signature)
     entry: Callable[..., Any] = getattr(result, "entry_point", dispatcher)
     return entry

@@ -13,7 +13,7 @@ from numba import types
 from .average import average
 from .cache import entry_point
 from .jit import device_function, jit
-from .parameter_pass import make_parameter_pass, plan_pass, workspace_shape
+from .parameter_pass import MANY, make_parameter_pass, plan_pass, workspace_shape
 from .pool import DONE, POOL, WAITED, Role, atomic_fetch_add, spin_until_done, workspace_type
 from .reduce import Goal, reduce_layer, squares, totals
 from .tile_pass import (
@@ -56,25 +56,24 @@ def direction(W, b):
     return W[:, K:].copy(), b[K:]
 
 
-@device_function
-def no_pass(batch, layers, written, plan, workspace, wanted):
-    """Stand in for the pass over parameters where it is never taken."""
-    return 0
-
-
 def make_driver(  # noqa: C901
-    residual: Callable[..., Any], two_layers: bool, scalar_bias: bool, directional: bool = False
+    residual: Callable[..., Any],
+    two_layers: bool,
+    scalar_bias: bool,
+    directional: bool = False,
+    by_parameters: bool = False,
 ) -> Any:
     """Return the driver of a problem, built around the residual of a tile; see `tile_pass`.
 
     With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
     With `directional`, it is the driver of a Hessian-vector product: its parameters are [W V] and
-    [b Vb] for each layer, its output is of the shapes of V and Vb, and these are penalised.
+    [b Vb] for each layer, its output is of the shapes of V and Vb, and these are penalised. With
+    `by_parameters` it runs the pass for many parameters.
     """
     below = hidden_product if directional else hidden_layer
     tile_pass = make_tile_pass(below(residual) if two_layers else residual, directional)
-    by_samples, halves = scalar_bias or directional, 2 if directional else 1
-    parameter_pass = no_pass if by_samples else make_parameter_pass(residual, two_layers)
+    parameter_pass: Any = make_parameter_pass(residual, two_layers) if by_parameters else None
+    halves = 2 if directional else 1
 
     def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
         """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
@@ -100,9 +99,13 @@ def make_driver(  # noqa: C901
         if not fits & targets_fit(y, N, (above if two_layers else b.size) // halves):
             return 0.0, 0.0, 1.0, True
         N, K = rows.size if rows.size > 0 else N, b.size
-        items, numbers, by_parameters = workspace_shape(
-            N, D, K, above, X.itemsize, is_by_columns(X, rows), by_samples
-        )
+        if by_parameters:
+            plan = plan_pass(N, D, K, above, X.itemsize)
+            items, numbers = plan.items, plan.numbers
+        else:
+            tile, rows_of_chunk, items, scratch_rows, numbers = geometry(
+                N, D, K, above, X.itemsize, is_by_columns(X, rows)
+            )
         if role == Role.SERIAL:
             partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
             workspace = partials, sums, np.zeros(2 * DONE, np.int64), workspace[3]
@@ -111,15 +114,10 @@ def make_driver(  # noqa: C901
         if role != Role.REDUCE:
             if by_parameters:
                 asked = want_loss, goal, reg, rate
-                plan = plan_pass(N, D, K, above, X.itemsize)
                 spins = parameter_pass(batch, layers, written, plan, workspace, asked)
                 if role == Role.LEADER:
                     workspace[2][WAITED] = spins
             else:
-                by_columns = is_by_columns(X, rows)
-                tile, rows_of_chunk, _, scratch_rows, _ = geometry(
-                    N, D, K, above, X.itemsize, by_columns
-                )
                 shapes, want_gradient = (tile, rows_of_chunk, scratch_rows), goal != Goal.NOTHING
                 tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
         if role == Role.WORKER:
@@ -156,34 +154,52 @@ def make_driver(  # noqa: C901
 # ---- called from Python ----
 
 
-Key = int | tuple[int, str]
+Key = int | tuple[int, str, bool]
 
 
 class Kernel(dict[Key, Callable[..., Any]]):
-    """Entry points of a function by `key_of` X and y, each compiled when first needed.
+    """Entry points of a function by `key_of` a call, each compiled when first needed.
 
-    `signature` returns the types of the arguments for a floating-point type and a kind of y.
+    `signature` returns the types of the arguments for a floating-point type and a kind of y;
+    `for_many` is the function for calls that take the pass for many parameters.
     """
 
-    def __init__(self, function: Any, signature: Callable[[Any, str], tuple[Any, ...]]) -> None:
-        self.function, self.signature = function, signature
+    def __init__(
+        self,
+        function: Any,
+        signature: Callable[[Any, str], tuple[Any, ...]],
+        for_many: Any = None,
+    ) -> None:
+        self.functions, self.signature = (function, for_many), signature
 
     def __missing__(self, key: Key) -> Callable[..., Any]:
-        size, kind = key if isinstance(key, tuple) else (key, ONE)
+        size, kind, many = key if isinstance(key, tuple) else (key, ONE, False)
         real = types.float32 if size == 4 else types.float64
-        self[key] = entry_point(self.function, self.signature(real, kind))
+        self[key] = entry_point(self.functions[many], self.signature(real, kind))
         return self[key]
 
 
 ONE, SEVERAL, SMOOTHED = "one", "several", "smoothed"  # kinds of y, see `targets_of_tile`
 
 
-def key_of(X: Any, y: Any) -> Key:
-    """Return the key of a `Kernel`: the itemsize of X, and what y is if not one value a sample."""
+def key_of(X: Any, y: Any, many: bool = False) -> Key:
+    """Return the key of a `Kernel`: the itemsize of X and, if not the usual, y and the pass."""
     size: int = X.itemsize
-    if isinstance(y, tuple):
-        return size, SMOOTHED
-    return size if y.ndim == 1 else (size, SEVERAL)
+    kind = SMOOTHED if isinstance(y, tuple) else ONE if y.ndim == 1 else SEVERAL
+    return (size, kind, many) if many or kind != ONE else size
+
+
+def is_small(X: Any, parameters: Sequence[Any]) -> bool:
+    """Whether a call is one chunk of the pass over samples, for whatever layout of X."""
+    (N, D), first, last = X.shape, parameters[0].size, parameters[-2].size
+    return first < MANY > last and N * (D + 16) * (first // (D or 1) + 2) < SMALL
+
+
+def sizes(N: int, X: Any, parameters: Sequence[Any]) -> tuple[int, int, int, int, int]:
+    """Return what a pass over N rows of X is planned by; see `plan_pass`."""
+    K = 1 if np.ndim(parameters[1]) == 0 else len(parameters[1])
+    above = len(parameters[3]) if len(parameters) == 4 else 0
+    return N, X.shape[1], K, above, X.itemsize
 
 
 def array(real: Any, dimensions: int) -> Any:
@@ -216,15 +232,12 @@ def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Call
     return signature
 
 
-def run_shared(
-    kernel: Kernel, call: tuple[Any, ...], threads: int | None, directional: bool = False
-) -> Any:
+def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, y, _, rows), parameters = call[:2]
-    (N, D), size = X.shape, X.itemsize
-    above = len(parameters[3]) if len(parameters) == 4 else 0
-    scalar_bias = not np.ndim(parameters[1])
-    K, by_samples = 1 if scalar_bias else len(parameters[1]), scalar_bias or directional
-    shape = len(rows) or N, D, K, above, size
-    items, numbers, _ = workspace_shape(*shape, is_by_columns(X, rows), by_samples)
-    return POOL.run(kernel[key_of(X, y)], call, items, numbers, threads)
+    by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
+    N, D, K, *_ = planned = sizes(len(rows) or len(X), X, parameters)
+    items, numbers, many = workspace_shape(*planned, by_columns, by_samples)
+    if many and N * (D + 16) * (K + 2) < SMALL:
+        threads = 1
+    return POOL.run(kernel[key_of(X, y, many)], call, items, numbers, threads)

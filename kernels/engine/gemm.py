@@ -24,7 +24,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from .jit import device_function, jit
+from .jit import device_function
 from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of_line
 
 # MR × NR accumulators, in registers: at most 24 of AVX-512's 32, 12 of AVX2's 16 and NEON's 32.
@@ -268,7 +268,7 @@ def _copy_transposed(typingctx, zero, A, shape, B):
     return types.void(zero, _TRIPLE, _PAIR, _PAIR), generate
 
 
-@jit
+@device_function
 def copy_block(zero, A, rows, shape, B):
     """Copy `shape` = (columns, rows) of A into B, whose rows are padded to whole vectors.
 
@@ -292,7 +292,7 @@ _nt_1, _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (1, 2,
 _nt_single = gemm_nt_microkernel(1, 1)
 
 
-@jit
+@device_function
 def gemm_nt(zero, A, B, C, shape):
     """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
     keep_out_of_line()
@@ -327,7 +327,7 @@ _nv_single, _nv_block = gemv_n_microkernel(1), gemv_n_microkernel(NV_ROWS)
 _nn_plain, _nn_prefetching = gemm_nn_microkernel(False), gemm_nn_microkernel(True)
 
 
-@jit
+@device_function
 def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
 

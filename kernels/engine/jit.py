@@ -22,12 +22,8 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 
 def device_function(function: Callable[..., Any] | None = None, **options: Any) -> Any:
-    """Compile for calls from compiled code alone: no Python wrapper, cached with its callers."""
-    if function is None:
-        return functools.partial(device_function, **options)
-    return numba.njit(
-        nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True, **options
-    )(function)
+    """Compile for calls from compiled code alone, as part of the callers."""
+    return jit(function, no_cpython_wrapper=True, no_cfunc_wrapper=True, **options)
 
 
 def jit_inline(function: Callable[..., Any]) -> Any:

@@ -34,6 +34,7 @@ from .tile_pass import (
 from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line
 
 WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
+MANY = WIDE_D * WIDE_K  # parameters of one layer or the other, without which it never is
 HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
 MANY_SCORES = 2**13  # of a sample, which take too much scratch to pay where features are few
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
@@ -57,7 +58,7 @@ class Plan(NamedTuple):
     units: int  # of a block of the second layer's gradient
     of_tile: int  # items of a super-tile
     items: int  # of the whole pass
-    numbers: int  # that the threads share as scratch
+    numbers: int  # for each item, that the threads share as scratch
 
 
 @device_function
@@ -105,9 +106,9 @@ def plan_pass(N, D, K, above, size):
     if tiles > 1:
         numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
     numbers += 128 // size  # to begin at a cache line
-    return Plan(
-        rows, block, blocks, parts, features, of_first, units, of_tile, tiles * of_tile, numbers
-    )
+    items = tiles * of_tile
+    numbers = (numbers + items - 1) // items
+    return Plan(rows, block, blocks, parts, features, of_first, units, of_tile, items, numbers)
 
 
 @jit
@@ -119,7 +120,7 @@ def workspace_shape(N, D, K, above, size, by_columns, by_samples):
     """
     if not by_samples and many_parameters(N, D, K, above, size):
         plan = plan_pass(N, D, K, above, size)
-        return plan.items, (plan.numbers + plan.items - 1) // plan.items, True
+        return plan.items, plan.numbers, True
     _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns)
     return chunks, numbers, False
 
@@ -134,7 +135,7 @@ def carve(scratch, start, rows, width):
 # ---- the products, with X copied block by block ----
 
 
-@jit
+@device_function
 def add_scores(zero, A, rows, W, Z, shape):
     """Compute Z[n, k] += Σ_d A[n, d] W[d, k]; shape = (samples, K, features).
 
@@ -150,7 +151,7 @@ def add_scores(zero, A, rows, W, Z, shape):
         gemm_nn(zero, (W + d * ldw, ldw), (c, ldc, size), Z, (N, K, depth), NO_PREFETCH)
 
 
-@jit
+@device_function
 def add_gradient(zero, A, rows, R, C, shape):
     """Compute C[d, k] += Σ_n A[n, d] R[n, k]; shape = (features, K, samples).
 
@@ -373,4 +374,4 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
             atomic_fetch_add(counters, DONE)
         return spins
 
-    return jit(parameter_pass)
+    return device_function(parameter_pass)

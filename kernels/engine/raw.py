@@ -8,7 +8,8 @@ from numba import types
 from numba.extending import overload
 
 from .average import average
-from .jit import jit_inline
+from .jit import device_function, jit_inline
+from .parameter_pass import many_parameters
 from .pool import Role
 from .reduce import Goal
 
@@ -103,8 +104,21 @@ def _averaged(sums, reg, parameters):
     return averaged_layers
 
 
-def serial_call(driver: Callable[..., Any]) -> Any:
-    """Return a function that runs a driver serially, returns the loss and writes the gradient."""
+def serial_call(driver: Callable[..., Any], for_many: Any) -> Any:
+    """Return a function that runs a driver serially, returns the loss and writes the gradient.
+
+    `for_many` is the driver for calls that take the pass for many parameters, None if none does.
+    """
+
+    @device_function
+    def either(batch, parameters, *rest):
+        (X, _, _, rows), K = batch, parameters[1].size
+        above = parameters[-1].size * (len(parameters) == 4)
+        if many_parameters(rows.size or len(X), X.shape[1], K, above, X.itemsize):
+            return for_many(batch, parameters, *rest)
+        return driver(batch, parameters, *rest)
+
+    run = driver if for_many is None else either
 
     @jit_inline
     def call(batch, parameters, out, reg, want_loss, want_gradient):
@@ -112,6 +126,6 @@ def serial_call(driver: Callable[..., Any]) -> Any:
         goal = np.intp(Goal.GRADIENT if want_gradient else Goal.NOTHING)
         workspace = np.empty((0, 0), X.dtype), np.empty((0, 0)), counters, counters
         settings, wanted = (float(reg), 0.0), (want_loss, goal)
-        return driver(batch, parameters, out, settings, wanted, workspace, np.intp(Role.SERIAL))[0]
+        return run(batch, parameters, out, settings, wanted, workspace, np.intp(Role.SERIAL))[0]
 
     return call

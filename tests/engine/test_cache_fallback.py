@@ -139,6 +139,8 @@ WITHOUT = {
     "no lock of this kind": 'hide("numba.core.compiler_lock", "_CompilerLock", "acquire")',
     "no directory of the user": 'hide("numba.misc.appdirs", "AppDirs")',
     "no module for it": 'hide("numba.misc.appdirs")',
+    "no library": 'hide("numba.core.codegen", "JITCodeLibrary")',
+    "no environments": 'hide("numba.core.environment", "lookup_environment")',
     "no features": 'hide("numba.core.codegen", "get_host_cpu_features")',
 }
 FEATURES = """

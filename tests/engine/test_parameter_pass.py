@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from kernels.engine.driver import key_of
 from kernels.engine.parameter_pass import many_parameters, plan_pass
 from kernels.engine.pool import DONE, POOL, Job, Role
 from kernels.engine.reduce import Goal
@@ -95,9 +96,9 @@ def test_memory_of_a_pass(size):
         N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e6, 2e4, 1e3, 1e3]))))
         for hidden, above in ((K, 0), (H, K)):
             if many_parameters(N, D, hidden, above, size):
-                numbers = plan_pass(N, D, hidden, above, size).numbers
+                plan = plan_pass(N, D, hidden, above, size)
                 parameters = (D + 1) * (hidden + 15) + (hidden + 1) * (above + 15) * (above > 0)
-                assert size * numbers <= 2**24 + size * parameters
+                assert size * plan.numbers * plan.items <= 2**24 + size * parameters
 
 
 @compiled
@@ -106,10 +107,16 @@ def test_a_helper_takes_items():
     module, shape = PROBLEMS["softmax"], (60, 300, 200, 1)
     X, y, W, b = random_batch("softmax", np.random.default_rng(64), shape)
     plan = plan_pass(*pass_of("softmax", shape, np.float64))
-    kernel, dW, db = module.PROBLEM.variants.kernel[8], np.empty_like(W), np.empty_like(b)
+    kernel = module.PROBLEM.variants.kernel[key_of(X, y, True)]
+    dW, db = np.empty_like(W), np.empty_like(b)
     call = (X, y, np.empty(0), np.empty(0, np.int64)), (W, b), (dW, db), (0.0, 0.0)
     counters, errors = np.zeros(2 * DONE, np.int64), []
-    shared = np.empty((1, plan.numbers)), np.empty((plan.items, 3)), counters, POOL.call_epoch
+    shared = (
+        np.empty((plan.items, plan.numbers)),
+        np.empty((plan.items, 3)),
+        counters,
+        POOL.call_epoch,
+    )
     arguments = *call, (True, int(Goal.GRADIENT)), shared
     job = Job(kernel, (*arguments, Role.WORKER.value), errors, -1)
     POOL.wake(1, job)
