@@ -69,7 +69,8 @@ def reduce_layer(partials, start, layer, out, goal, settings):
     length, row = gradient_length(D, K)
     width = min(K, SQUARE)
     height = BLOCK // width
-    block, rows = np.empty((width, height)), np.empty((height, width))
+    block = np.empty((width, height))
+    rows = np.empty((height, width)) if K > 1 else block.reshape(height, width)
     flat, flat_out = W.reshape(-1), dW.reshape(-1)
     for i in range(0, D, height):
         for j in range(0, K, width):
@@ -77,10 +78,11 @@ def reduce_layer(partials, start, layer, out, goal, settings):
             block[:] = 0
             for chunk in range(len(partials)):
                 for k in range(w):
-                    offset = start + (j + k) * row + i
+                    offset, sums = start + (j + k) * row + i, block[k]
+                    part = partials[chunk, offset : offset + h]
                     for d in range(h):
-                        block[k, d] += partials[chunk, offset + d]
-            for k in range(w):
+                        sums[d] += part[d]
+            for k in range(w if K > 1 else 0):
                 for d in range(h):
                     rows[d, k] = block[k, d]
             # whole rows of `out` are contiguous and written as one run, which LLVM vectorises

@@ -110,8 +110,10 @@ def transpose(A, rows, columns, B):
 
 @device_function
 def transposed(W):
-    """Return Wᵀ, with rows padded to whole vectors."""
+    """Return Wᵀ, with rows padded to whole vectors unless it is W itself."""
     rows, columns = W.shape
+    if columns == 1:
+        return W.reshape(1, rows)
     Wt = np.empty((columns, padded(rows)), W.dtype)
     transpose(W, rows, columns, Wt)
     return Wt
