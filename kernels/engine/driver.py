@@ -13,7 +13,7 @@ from numba import types
 from .average import average
 from .cache import entry_point
 from .jit import device_function, jit
-from .parameter_pass import MANY, make_parameter_pass, plan_pass, workspace_shape
+from .parameter_pass import LEAST_SCORES, MANY, make_parameter_pass, plan_pass, workspace_shape
 from .pool import DONE, POOL, WAITED, Role, atomic_fetch_add, spin_until_done, workspace_type
 from .reduce import Goal, reduce_layer, squares, totals
 from .tile_pass import (
@@ -192,7 +192,9 @@ def key_of(X: Any, y: Any, many: bool = False) -> Key:
 def is_small(X: Any, parameters: Sequence[Any]) -> bool:
     """Whether a call is one chunk of the pass over samples, for whatever layout of X."""
     (N, D), first, last = X.shape, parameters[0].size, parameters[-2].size
-    return first < MANY > last and N * (D + 16) * (first // (D or 1) + 2) < SMALL
+    K = first // (D or 1)
+    few: bool = first < MANY > last or (K < LEAST_SCORES and len(parameters) == 2)
+    return few and N * (D + 16) * (K + 2) < SMALL
 
 
 def sizes(N: int, X: Any, parameters: Sequence[Any]) -> tuple[int, int, int, int, int]:

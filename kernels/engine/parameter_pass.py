@@ -34,9 +34,11 @@ from .tile_pass import (
 from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line
 
 WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
-MANY = WIDE_D * WIDE_K  # parameters of one layer or the other, without which it never is
 HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
-MANY_SCORES = 2**13  # of a sample, which take too much scratch to pay where features are few
+SEVERAL, FEWEST_ROWS = 2**11, 40  # and where they are fewer still
+# Scores of a sample: fewer do not fill vectors, more take too much scratch where features are few.
+LEAST_SCORES, SOME_SCORES, MANY_SCORES = 8, 16, 2**13
+MANY = SEVERAL // 2  # parameters of one of two layers, without which this pass is never taken
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
@@ -74,7 +76,8 @@ def many_parameters(N, D, K, above, size):
     """Return whether this pass is taken; `above` is the number of classes above K hidden units."""
     parameters = K * (D + above)
     heavy = parameters >= HEAVY and (N < FEW_ROWS or size * parameters > LARGE_BYTES)
-    heavy &= 8 <= K <= MANY_SCORES and above <= MANY_SCORES
+    heavy |= parameters >= SEVERAL and N < FEWEST_ROWS and K >= SOME_SCORES
+    heavy &= LEAST_SCORES <= K <= MANY_SCORES and above <= MANY_SCORES
     return is_wide(D, K, size) or is_wide(K, above, size) or heavy
 
 

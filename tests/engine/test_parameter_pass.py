@@ -5,8 +5,8 @@ import time
 import numpy as np
 import pytest
 
-from kernels.engine.driver import key_of
-from kernels.engine.parameter_pass import many_parameters, plan_pass
+from kernels.engine.driver import is_small, key_of, sizes
+from kernels.engine.parameter_pass import many_parameters, plan_pass, workspace_shape
 from kernels.engine.pool import DONE, POOL, Job, Role
 from kernels.engine.reduce import Goal
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
@@ -99,6 +99,21 @@ def test_memory_of_a_pass(size):
                 plan = plan_pass(N, D, hidden, above, size)
                 parameters = (D + 1) * (hidden + 15) + (hidden + 1) * (above + 15) * (above > 0)
                 assert size * plan.numbers * plan.items <= 2**24 + size * parameters
+
+
+def test_a_small_call_is_one_chunk_of_the_other_pass():
+    """Whoever calls the driver without a plan relies on that."""
+    rng, found = np.random.default_rng(65), 0
+    for _ in range(5000):
+        N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e4, 5e3, 3e2, 3e2]))))
+        X = np.broadcast_to(np.zeros((), rng.choice(DTYPES)), (N, D))
+        for shapes in ([(D, K), (K,)], [(D, H), (H,), (H, K), (K,)], [(D,), ()]):
+            parameters = [np.broadcast_to(0.0, shape) for shape in shapes]
+            if is_small(X, parameters):
+                planned = sizes(N, X, parameters)
+                assert workspace_shape(*planned, bool(rng.integers(2)), False)[::2] == (1, False)
+                found += 1
+    assert found > 1000
 
 
 @compiled
