@@ -54,7 +54,7 @@ def run(tmp_path):
         done = run_python("-B", "-c", "import own", **settings)
         assert done.returncode == 0, done.stderr
         assert not done.stderr
-        kept = {entry.name for entry in cached(tmp_path / "cache", "driver.*.nbc")}
+        kept = {entry.name for entry in cached(tmp_path / "cache", "driver.make_driver.*.nbc")}
         return float(done.stdout), kept
 
     return run
