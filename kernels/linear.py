@@ -107,12 +107,6 @@ def squared_error(z, y):
     return 0.5 * r * r, r
 
 
-@device_function
-def second_derivative(z, y):
-    """Return ∂²ℓ/∂z² of one sample."""
-    return 1
-
-
 PROBLEM = Problem(
     "linear",
     parameters={"w": "D", "b": ""},
@@ -121,7 +115,7 @@ PROBLEM = Problem(
     numpy=sums_numpy,
     residual=squared_error,
     curvature=1.0,
-    second_derivative=second_derivative,
+    second_derivative=1.0,
     doc=__doc__,
     several=Variants(
         {"w": "DK", "b": "K"},

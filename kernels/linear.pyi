@@ -137,6 +137,5 @@ sums_loop: Any
 sums_loop_of_several: Any
 update_loop: Any
 squared_error: Any
-second_derivative: Any
 
 def sums_numpy(X: Array, y: Array, s: Array, w: Array, b: Any) -> tuple[Any, ...]: ...

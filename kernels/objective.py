@@ -53,7 +53,7 @@ class Objective(Generic[P]):
         self.tiled = tiled and not (weights and weights.spread)
         serial = self.tiled and is_small(batch[0], start)
         self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
-        self.on_one_thread = NO_WORKSPACE[self.dtype.itemsize], int(Role.SERIAL)
+        self.alone = [NO_WORKSPACE[self.dtype.itemsize], int(Role.SERIAL)] if serial else []
 
     def lay_out(self, problem: Any, start: tuple[Array, ...], fit_bias: bool) -> None:
         """Define where each parameter stands in a vector."""
@@ -80,7 +80,7 @@ class Objective(Generic[P]):
             call[1] = arrays[0], arrays[1].item()
         invalid: float = True
         if self.serial:
-            loss, _, invalid, _ = self.serial(*call, *self.on_one_thread)
+            loss, _, invalid, _ = self.serial(*call)
         elif self.tiled:
             loss, _, invalid = run_shared(self.variants.kernel, call, self.threads)
         answer = self.carefully(self.variants, arrays) if invalid else (loss, slope.astype(F64))
@@ -90,29 +90,30 @@ class Objective(Generic[P]):
     def hessp(self, flat: ArrayLike, p: ArrayLike) -> Array:
         """The product of the Hessian at `flat` and the vector `p`, as a new vector.
 
-        It is 0 where it overflows, or one of the two is not finite: methods that ask for it end
-        their inner iterations then. Raises TypeError for a problem without a second derivative.
+        It is 0 where it overflows or is not defined: methods that ask for it end their inner
+        iterations then. Raises TypeError for a problem without a second derivative.
         """
         products = self.problem.products
         products.refuse_loops(self.options[2])
-        vectors = []
-        for name, v in (("flat", flat), ("p", p)):
-            ready = type(v) is ndarray and v.dtype is F64 and v.shape == self.shape
-            vectors.append(v if ready else self.vector(v, name))
+        if type(flat) is not ndarray or flat.dtype is not F64 or flat.shape != self.shape:
+            flat = self.vector(flat)
+        if type(p) is not ndarray or p.dtype is not F64 or p.shape != self.shape:
+            p = self.vector(p, "p")
         try:
             buffers = self.free_of_products.pop()
         except IndexError:
             buffers = self.buffers_of_products(products)
-        both, arrays, copies, slope, call = buffers
-        with np.errstate(all="ignore"):
-            both[0], both[1] = vectors
-        for copy, array in zip(copies, arrays, strict=True):
-            copy[...] = array
+        both, arrays, slope, call = buffers
+        if self.dtype is F64:
+            both[0], both[1] = flat, p
+        else:
+            with np.errstate(all="ignore"):
+                both[0], both[1] = flat, p
+        if self.variants.scalar_bias:
+            call[1] = products.inputs(arrays)
         invalid: float = True
         if self.serial:
-            _, _, invalid, _ = products.kernel[key_of(*self.data[0][:2])](
-                *call, *self.on_one_thread
-            )
+            _, _, invalid, _ = products.kernel[key_of(*self.data[0][:2])](*call)
         elif self.tiled:
             _, _, invalid = run_shared(products.kernel, call, self.threads)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)
@@ -187,15 +188,16 @@ class Objective(Generic[P]):
         """The memory of a call, in X's dtype: parameters, gradient, and arguments of the driver."""
         vector, slope = np.empty(self.size, self.dtype), np.empty(self.size, self.dtype)
         arrays = self.arrays(vector)
-        call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED]
+        call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED, *self.alone]
         return vector, arrays, slope, call
 
     def buffers_of_products(self, products: Any) -> tuple[Any, ...]:
-        """The memory of a product: the vectors, parts of both, places for them, and the result."""
-        both, slope = np.empty((2, self.size), self.dtype), np.empty(self.size, self.dtype)
+        """The memory of a product, in X's dtype: both vectors, their parts, and the result."""
+        both, slope = np.zeros((2, self.size), self.dtype), np.empty(self.size, self.dtype)
         arrays = *self.arrays(both[0]), *self.arrays(both[1])
-        call, copies = products.call_of(self.data[0], self.arrays(slope), self.options[:2])
-        return both, arrays, copies, slope, call
+        call = [self.data[0], products.inputs(arrays), self.arrays(slope), self.options[:2], WANTED]
+        call += self.alone
+        return both, arrays, slope, call
 
     def carefully(self, variants: Any, arrays: tuple[Array, ...]) -> tuple[float, Array]:
         """Loss and gradient, or Hessian-vector product, in wider floats where X's overflow."""

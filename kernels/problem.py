@@ -101,10 +101,11 @@ class Problem:
     curvature : float, optional
         A bound on ∂²ℓ/∂z², from which `descend` knows the largest safe learning rate; None if there
         is none, or where the scores are not linear in the parameters.
-    second_derivative : callable, optional
-        Compiled, of one sample: ``(z, y)`` to ∂²ℓ/∂z², for Hessian-vector products. It is also
-        called with arrays, uncompiled: write ``(a < b) * c`` in place of a branch. Where there are
-        several scores, of a tile of samples, see `engine.tile_pass`.
+    second_derivative : callable or float, optional
+        Compiled, of one sample: ``(z, y)`` to ∂²ℓ/∂z², for Hessian-vector products; a number where
+        it is the same for all. It is also called with arrays, uncompiled: write ``(a < b) * c`` in
+        place of a branch. Where there are several scores, of a tile of samples, see
+        `engine.tile_pass`.
     product : callable, optional
         ``(X, y, s, *parameters, *vector)`` to ``(check, Σ s, Σ s (∂²ℓ/∂θ²) v, ...)``, vectorised,
         where the check is 0, or nan if a score overflowed; needed where there are several scores.
@@ -150,7 +151,7 @@ class Problem:
         numpy: Callable[..., Any],
         residual: Callable[..., Any],
         curvature: float | None = None,
-        second_derivative: Callable[..., Any] | None = None,
+        second_derivative: Callable[..., Any] | float | None = None,
         product: Callable[..., Any] | None = None,
         scores: Callable[..., Any] = linear_scores,
         probabilities: Callable[..., Any] | None = None,
@@ -235,14 +236,17 @@ class Problem:
 
     # ---- the fast path ----
 
-    def answering(self, want_loss: bool, goal: Goal, finish: Callable[..., Any]) -> Any:
+    def answering(
+        self, want_loss: bool, goal: Goal, finish: Callable[..., Any], product: bool = False
+    ) -> Any:
         """The body of a public function; `finish` turns loss, weight and output into its result."""
-        variants, wanted = self.variants, (want_loss, int(goal))
+        variants: Any = self.products if product else self.variants
+        wanted = want_loss, int(goal)
         ready, values, check_ready = variants.ready, variants.values, variants.target.check_ready
-        several = self.several.answering(want_loss, goal, finish) if self.several else None
+        several = self.several.answering(want_loss, goal, finish, product) if self.several else None
         summing = goal == Goal.SUMS
         kernel, of_out = (variants.sums_kernel, F64) if summing else (variants.kernel, None)
-        compiled = not numba.config.DISABLE_JIT
+        compiled, over_blocks = not numba.config.DISABLE_JIT, goal != Goal.STEP and not product
 
         def answer(  # noqa: PLR0913
             X, y, parameters, s, class_weight, smoothing, reg, variant, threads, rate=0.0, out=None
@@ -250,7 +254,7 @@ class Problem:
             if (
                 class_weight is None
                 and type(smoothing) is float
-                and smoothing == 0
+                and 0 <= smoothing <= 1
                 and compiled
                 and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
@@ -259,17 +263,17 @@ class Problem:
                 and (threads is None or (type(threads) is int and threads > 0))
                 and type(rate) is float
                 and 0 <= rate <= LARGEST
-                and (found := ready(X, y, parameters, s, of_out)) is not None
+                and (found := ready(X, y, parameters, s, smoothing, of_out)) is not None
             ):
-                batch, inputs, into = found
+                key, batch, inputs, into = found
                 x, taken, weights, _ = batch
                 if check_ready is not None:
                     check_ready(taken if s is None else taken[weights != 0])
                 if out is not None:
-                    into = variants.written_into(out, into, (*batch, *inputs))
+                    into = variants.written_into(out, into, (*batch, *inputs, y))
                 call, size = (batch, inputs, into, (reg, rate), wanted), x.itemsize
-                if is_small(x, inputs):
-                    loss, weight, invalid, _ = kernel[size](*call, NO_WORKSPACE[size], SERIAL)
+                if is_small(x, into):
+                    loss, weight, invalid, _ = kernel[key](*call, NO_WORKSPACE[size], SERIAL)
                 else:
                     loss, weight, invalid = run_shared(kernel, call, threads)
                 if not invalid and (s is None or LIGHT <= weight <= HEAVY):
@@ -280,7 +284,7 @@ class Problem:
                 return several(X, y, parameters, *weights, reg, variant, threads, rate, out)
             with np.errstate(all="ignore"):
                 data = X, y, *weights
-                if isinstance(X, Blocks) and goal != Goal.STEP:
+                if isinstance(X, Blocks) and over_blocks:
                     loss, weight, found = self.computed_over(data, parameters, options, goal)
                 else:
                     loss, weight, found = variants.validated(data, parameters, options, wanted)
@@ -390,22 +394,15 @@ class Problem:
             )
         return Products(self.variants, self.second_derivative, self.product)
 
-    def multiplied(
-        self,
-        X: Any,
-        y: Any,
-        parameters: Any,
-        s: Any,
-        class_weight: Any,
-        smoothing: Any,
-        *options: Any,
-    ) -> Any:
-        """The result of `hessian_vector_product`; the options are reg, variant and threads."""
-        (reg, variant, threads), data = options, (X, y, s, class_weight, smoothing)
-        products = self.of(y, parameters).products
-        with np.errstate(all="ignore"):
-            _, _, out = products.validated(data, parameters, (reg, 0.0, variant, threads))
-        return self.Gradient(*products.values(out, parameters))
+    @functools.cached_property
+    def multiplying(self) -> Any:
+        """The body of `hessian_vector_product`."""
+        gradient = functools.partial(tuple.__new__, self.Gradient)
+        return self.answering(False, Goal.GRADIENT, lambda _, __, out: gradient(out), product=True)
+
+    def multiplied(self, *arguments: Any) -> Any:
+        """The result of `hessian_vector_product`."""
+        return self.multiplying(*arguments)
 
     def averaging(self, parts: Any, parameters: tuple[Any, ...], reg: float) -> Any:
         """Loss and gradient from the sums of blocks."""
@@ -630,7 +627,7 @@ class Problem:
         calls = {name: self.answering(*answer) for name, answer in answers.items()}
         calls |= {"average": self.averaging, "scores": self.scored, "descend": self.descending}
         calls["objective"] = self.optimised
-        if self.second_derivative:
+        if self.second_derivative is not None:
             calls["hessian_vector_product"] = self.multiplied
         predicted, probable = self.predictions_of, self.probabilities_of
         calls["predict"] = lambda X, p: self.scored(X, p, predicted)

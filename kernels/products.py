@@ -1,57 +1,72 @@
 """Hessian-vector products: how their computation differs from that of a gradient.
 
-The driver is that of a gradient with twice the scores, X [W V]; see `engine.tile_pass`. The arrays
-are those of the parameters and, after them, those of the vector: what is averaged and penalised has
-the shapes of the latter.
+The driver is that of a gradient with twice the scores, those of the parameters and those in the
+direction of the vector; see `engine.tile_pass`. Arrays are those of the parameters and, after them,
+those of the vector: what is averaged and penalised has the shapes of the latter.
 """
 
+import functools
+import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from .arrays import Array
-from .engine.driver import Kernel, driver_types, make_driver, run_shared
+from .engine.driver import Kernel, driver_types, make_driver
 from .engine.reduce import Goal
-from .engine.tile_pass import pointwise_product
-from .variants import Variants
+from .engine.tile_pass import constant_product, pointwise_product
+from .variants import Computation, Variants
 
 WANTED = False, Goal.GRADIENT
 
 
-class Products(Variants):
+class Products(Computation):
     """The validated path of a problem's Hessian-vector products.
 
     `second_derivative` is compiled: of one sample or, where there are several scores, of a tile;
-    `product` is the vectorised function, made here where each score has a loss of its own.
+    `product` is the vectorised function, made here where each score has a loss of its own. With a
+    number as `second_derivative` the parameters do not matter: the driver is that of a gradient at
+    the vector.
     """
 
     def __init__(
         self,
         variants: Variants,
-        second_derivative: Callable[..., Any],
+        second_derivative: Callable[..., Any] | float,
         product: Callable[..., Any] | None,
     ) -> None:
-        shapes = variants.shapes
-        self.shapes = shapes | {f"V{name}": axes for name, axes in shapes.items()}
-        self.target, self.label = variants.target, variants.label
-        self.single_layer, self.scalar_bias = variants.single_layer, variants.scalar_bias
-        of_tile = second_derivative
-        if self.scalar_bias or product is None:
-            of_tile = pointwise_product(second_derivative)
-            product = product or vectorised(second_derivative)
-        driver = make_driver(of_tile, not self.single_layer, False, directional=True)
-        dimensions = [2 - k % 2 for k in range(len(shapes))]
-        self.kernel = Kernel(driver, driver_types(dimensions, self.label))
-        tiled = product if numba.config.DISABLE_JIT else self.tiled
-        self.sums = {"numpy": product, "tiled": tiled}
+        super().__init__(variants.shapes, variants.target)
+        self.shapes |= {f"V{name}": axes for name, axes in variants.shapes.items()}
+        if callable(second_derivative):
+            self.first, halves = 0, 2  # the first of the arrays that the driver takes
+            residual = second_derivative
+            if self.scalar_bias or product is None:
+                residual = pointwise_product(second_derivative, self.signs)
+        else:
+            self.first, halves = len(self.dimensions), 1
+            residual = constant_product(second_derivative)
+        layers = not self.single_layer, self.scalar_bias, halves == 2
+        driver, many = make_driver(residual, *layers), None
+        if not self.scalar_bias:
+            many = make_driver(residual, *layers, by_parameters=True)
+        types = driver_types(self.dimensions, self.label, halves=halves)
+        self.kernel = Kernel(driver, types, many, halves)
+        self.ready_parameters = functools.partial(ready_pair, self.ready_parameters, self.first)
+        product = product or vectorised(second_derivative)
+        self.sums = {"numpy": product, "tiled": product}
 
     def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays as the variants take and return them: a bias that is one number is a float."""
         if not self.scalar_bias:
             return arrays
         return tuple(float(a[0]) if k % 2 else a for k, a in enumerate(arrays))
+
+    def inputs(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays as the compiled driver takes them."""
+        if self.scalar_bias:
+            w, b, Vw, Vb = arrays
+            arrays = w, b.item(), Vw, Vb.item()
+        return arrays[self.first :]
 
     def validated(self, data: Any, parameters: Any, options: Any, wanted: Any = WANTED) -> Any:
         """Loss (of no meaning), weight and product for any arguments, or an error."""
@@ -74,37 +89,34 @@ class Products(Variants):
                 "variant='numpy'"
             )
 
-    def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any, out: Any = None) -> Any:
-        """Loss, weight and product by the compiled driver; a loss of nan for invalid arguments."""
-        if out is None:
-            out = tuple(np.empty(p.shape, batch[0].dtype) for p in arrays[len(arrays) // 2 :])
-        call, copies = self.call_of(batch, out, options[:2])
-        for copy, array in zip(copies, arrays, strict=True):
-            copy[...] = array
-        loss, weight, invalid = run_shared(self.kernel, call, options[3])
-        return np.nan if invalid >= 1 else loss, weight, out
 
-    def call_of(self, batch: Any, out: tuple[Array, ...], settings: Any) -> Any:
-        """Arguments of the driver, and places for copies of the parameters and of the vector.
-
-        They are in its parameters [W V] and [b Vb]; weights of one score are a column for it.
-        """
-        written = tuple(
-            part if k % 2 else part.reshape(len(part), -1) for k, part in enumerate(out)
-        )
-        stacked = tuple(np.zeros((*p.shape[:-1], 2 * p.shape[-1]), p.dtype) for p in written)
-        halves = zip(*(np.split(both, 2, axis=-1) for both in stacked), strict=True)  # views
-        copies = [h.reshape(p.shape) for half in halves for h, p in zip(half, out, strict=True)]
-        return [batch, stacked, written, settings, (False, int(Goal.GRADIENT))], copies
+def ready_pair(
+    ready: Callable[..., Any], first: int, parameters: Any, dtype: Any, of_out: Any
+) -> Any:
+    """The parameters and the vector as the driver takes them, and new arrays for the product."""
+    half = len(parameters) // 2
+    if (parameters[half - 1] is None) != (parameters[-1] is None):
+        raise TypeError
+    arrays, _ = ready(parameters[:half], dtype, of_out)
+    vector, out = ready(parameters[half:], dtype, of_out)
+    if first:  # the driver does not see the parameters
+        w, b = arrays
+        size = float(np.vdot(w, w)) + (b * b if type(b) is float else float(np.vdot(b, b)))
+        if w.shape != vector[0].shape or not math.isfinite(size):
+            raise TypeError
+    return (*arrays, *vector)[first:], out
 
 
-def vectorised(second_derivative: Callable[..., Any]) -> Callable[..., Any]:
+def vectorised(second_derivative: Callable[..., Any] | float) -> Callable[..., Any]:
     """The vectorised product where each score has a loss, from a function of one sample."""
     of_samples = getattr(second_derivative, "py_func", second_derivative)
 
     def product(X: Any, y: Any, s: Any, w: Any, b: Any, Vw: Any, Vb: Any) -> Any:
-        z = X @ w + b
-        r = (s * (of_samples(z, y) * (X @ Vw + Vb)).T).T
-        return 0 * z.min() + 0 * z.max(), s.sum(dtype=float), X.T @ r, r.sum(axis=0)
+        curvature, check = second_derivative, 0.0
+        if callable(of_samples):
+            z = X @ w + b
+            curvature, check = of_samples(z, y), 0 * z.min() + 0 * z.max()
+        r = (s * (curvature * (X @ Vw + Vb)).T).T
+        return check, s.sum(dtype=float), X.T @ r, r.sum(axis=0)
 
     return product

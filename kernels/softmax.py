@@ -116,6 +116,27 @@ def cross_entropy_numpy(z, y, s):
 
 
 @device_function(fastmath={"reassoc", "contract"})
+def improbable(y, n, scratch):
+    """Return how many of n columns of y, (K, n), are negative somewhere or do not sum to 1.
+
+    The sum of what `validate` has accepted is off by 2 K eps at most, its rounding included, and
+    smoothing and a sum in another order add no more than that.
+    """
+    total, least, invalid = scratch[0], scratch[1], 0
+    tolerance = scratch.dtype.type(4 * len(y) * np.finfo(scratch.dtype).eps)
+    for i in range(n):
+        total[i] = -1
+        least[i] = 0
+    for k in range(len(y)):
+        for i in range(n):
+            total[i] += y[k, i]
+            least[i] = min(least[i], y[k, i])
+    for i in range(n):
+        invalid += (least[i] < 0) | (not abs(total[i]) <= tolerance)
+    return invalid
+
+
+@device_function(fastmath={"reassoc", "contract"})
 def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  # noqa: C901
     """Return Σ s ℓ of a tile and the number of invalid y; overwrite the scores S (K, n) by s r.
 
@@ -157,7 +178,7 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
         for k in range(K):
             for i in range(n):
                 S[k, i] -= s[i] * y[k, i]
-        return loss, invalid
+        return loss, improbable(y, n, scratch)
     for i in range(n):
         if 0 <= y[i] < K:
             S[y[i], i] -= s[i]
@@ -218,7 +239,7 @@ def cross_entropy_product(S, y, s, scratch, rest, partial, want_loss, want_gradi
         for k in range(K):
             for i in range(n):
                 S[K + k, i] -= s[i] * y[k, i]
-        return 0.0, invalid
+        return 0.0, improbable(y, n, scratch)
     for i in range(n):
         if 0 <= y[i] < K:
             S[K + y[i], i] -= s[i]

@@ -442,6 +442,8 @@ def declaration(parameters: Mapping[str, str], compiled: Mapping[str, Any]) -> N
 
 def second_derivative(parameters: Mapping[str, str], function: Any, product: Any) -> None:
     """Refuse a second derivative that is not compiled, or cannot serve every variant."""
+    if isinstance(function, numbers.Real):
+        return
     several = list(parameters.values())[-1] != ""
     if several and (function is None) != (product is None):
         raise ValueError(

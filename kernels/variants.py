@@ -10,7 +10,7 @@ import numpy as np
 from . import validate
 from .arrays import as_array, describe
 from .engine.average import average
-from .engine.driver import Kernel, driver_types, make_driver, run_shared
+from .engine.driver import Kernel, driver_types, key_of, make_driver, run_shared
 from .engine.raw import averaged
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise
@@ -126,75 +126,64 @@ def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
     return parameters, (*first, empty(W2.shape, of_out), empty(b2.shape, of_out))
 
 
-class Variants:
-    """The validated path that all public functions of a problem share.
+class Computation:
+    """The validated path that all public functions of a problem share, and Hessian products.
 
     Inside, the parameters are a tuple of arrays, zeros for a bias that is None and an array of one
     for a bias that is one number; a batch is (X, y, s, rows), where `s` and `rows` have the size 0
     if there are no weights, and if all rows are meant.
     """
 
-    def __init__(
-        self,
-        shapes: Mapping[str, str],
-        target: validate.Target,
-        loop: Callable[..., Any],
-        numpy: Callable[..., Any],
-        residual: Callable[..., Any],
-    ) -> None:
+    sums: dict[str, Callable[..., Any]]  # by variant
+    kernel: Kernel
+    sums_kernel: Kernel
+
+    def __init__(self, shapes: Mapping[str, str], target: validate.Target) -> None:
         self.shapes, self.target = dict(shapes), target
         self.dimensions = tuple(map(len, shapes.values()))
         self.single_layer, self.scalar_bias = len(shapes) == 2, self.dimensions[-1] == 0
-        self.ready_parameters = ready_with_vector if self.single_layer else ready_network
-        if self.scalar_bias:
-            residual, self.ready_parameters = pointwise(residual), ready_with_number
+        ready = ready_with_vector if self.single_layer else ready_network
+        self.ready_parameters = ready_with_number if self.scalar_bias else ready
         self.signs = target is validate.SIGNS
         self.cast_y = cast_signs if self.signs else cast if target.dtype is None else cast_labels
-        layers = not self.single_layer, self.scalar_bias
-        driver, many = make_driver(residual, *layers), None
-        if not self.scalar_bias:
-            many = make_driver(residual, *layers, by_parameters=True)
         self.label = numba.types.int64 if target.dtype == INT64 else None
-        self.kernel, self.sums_kernel = (
-            Kernel(driver, driver_types(self.dimensions, self.label, out), many)
-            for out in (None, numba.types.float64)
-        )
-        # The vectors of the tiled kernel exist only compiled: without a compiler NumPy stands in.
-        tiled = numpy if numba.config.DISABLE_JIT else self.tiled
-        python = getattr(loop, "py_func", loop)
-        self.sums = {"python": python, "numpy": numpy, "loop": loop, "tiled": tiled}
 
     # ---- what goes in and out ----
 
-    def ready(self, X: Any, y: Any, parameters: Any, s: Any, of_out: Any) -> Any:
-        """The batch and the parameters as the driver takes them, and new arrays for the output.
+    def ready(self, X: Any, y: Any, parameters: Any, s: Any, smoothing: float, of_out: Any) -> Any:
+        """The key of a kernel, the batch, the parameters as the driver takes them, and new arrays.
 
-        None if that takes more than casts: `validated` looks at everything, refuses and explains.
+        The last are for the output. None if that takes more than casts: `validated` looks at
+        everything, refuses and explains.
         """
-        if type(y) is ndarray and y.ndim != 1:
+        several = type(y) is ndarray and y.ndim != 1
+        if several and (smoothing or y.ndim != 2 or not self.target.columns):
             return None
         try:
             if type(X) is not ndarray or not (X.dtype is F64 or X.dtype is F32):
                 X = cast_samples(X)
             dtype = X.dtype
-            of_y = self.target.dtype or dtype
+            of_y = dtype if several else self.target.dtype or dtype
             if type(y) is not ndarray or y.dtype is not of_y or not y.flags.c_contiguous:
-                y = self.cast_y(y, of_y)
+                y = cast(y, of_y) if several else self.cast_y(y, of_y)
             elif self.signs and np.count_nonzero(y[:FIRST]) < min(FIRST, len(y)):
                 y = cast_signs(y, of_y)
             if s is None:
                 s = NO_WEIGHTS[dtype.itemsize]
             elif type(s) is not ndarray or s.dtype is not dtype or not s.flags.c_contiguous:
                 s = cast_weights(s, dtype)
-            if s.shape != y.shape and s is not NO_WEIGHTS[dtype.itemsize]:
+            if s.shape != y.shape[:1] and s is not NO_WEIGHTS[dtype.itemsize]:
                 return None
             arrays = self.ready_parameters(parameters, dtype, of_out or dtype)
         except Exception:  # of what was passed: `validated` meets it again
             return None
         # The driver's signature has these dimensions; it checks sizes and strides itself.
-        if X.ndim != 2 or y.ndim != 1:
+        if X.ndim != 2 or y.ndim != 1 + several:
             return None
-        return (X, y, s, ALL_ROWS), *arrays
+        if smoothing:
+            y = validate.smoothed(y, smoothing, X, len(arrays[1][-1]))
+        key = key_of(X, y) if several or smoothing else X.itemsize
+        return key, (X, y, s, ALL_ROWS), *arrays
 
     def written_into(self, given: Any, out: tuple[Any, ...], inputs: tuple[Any, ...]) -> Any:
         """The arrays of `out`, replaced by those that the caller gave; no array for a number."""
@@ -241,6 +230,10 @@ class Variants:
     def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays as the variants take and return them: a bias that is one number is a float."""
         return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
+
+    def inputs(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
+        """Arrays as the compiled driver takes them."""
+        return self.scalars(arrays)
 
     def fit_together(self, X: Any, arrays: tuple[Any, ...]) -> bool:
         """Whether the sizes of X and of the parameters agree."""
@@ -366,20 +359,12 @@ class Variants:
         (reg, rate, _, threads), (want_loss, goal) = options, wanted
         summing, dtype = goal == Goal.SUMS, batch[0].dtype
         if out is None:
-            out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in arrays)
-        call = batch, self.scalars(arrays), out, (reg, rate), (want_loss, int(goal))
+            written = arrays[-len(self.dimensions) :]
+            out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in written)
+        call = batch, self.inputs(arrays), out, (reg, rate), (want_loss, int(goal))
         kernel = self.sums_kernel if summing else self.kernel
         loss, weight, invalid = run_shared(kernel, call, threads)
         return math.nan if invalid >= 1 else loss, weight, out if goal else ()
-
-    def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
-        """The sums by the tiled kernel, in the form of the other variants."""
-        arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
-        y = np.asarray(y)
-        y = y.astype(self.target.dtype or X.dtype if y.ndim == 1 else X.dtype, "C", copy=False)
-        options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
-        loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
-        return loss, weight, *self.scalars(out)
 
     def run_wider(self, batch: Any, weights: Any, arrays: Any, options: Any, wanted: Any) -> Any:
         """Loss, weight and output where an intermediate number leaves X's dtype.
@@ -420,6 +405,42 @@ class Variants:
         found = tuple(np.atleast_1d(part).astype(dtype) for part in out)
         wider = validate.all_finite(np.asarray(part, F64) for part in (loss, *out))
         return float(loss), float(weight), found if goal else (), wider
+
+
+class Variants(Computation):
+    """The variants of a gradient."""
+
+    def __init__(
+        self,
+        shapes: Mapping[str, str],
+        target: validate.Target,
+        loop: Callable[..., Any],
+        numpy: Callable[..., Any],
+        residual: Callable[..., Any],
+    ) -> None:
+        super().__init__(shapes, target)
+        residual = pointwise(residual) if self.scalar_bias else residual
+        layers = not self.single_layer, self.scalar_bias
+        driver, many = make_driver(residual, *layers), None
+        if not self.scalar_bias:
+            many = make_driver(residual, *layers, by_parameters=True)
+        self.kernel, self.sums_kernel = (
+            Kernel(driver, driver_types(self.dimensions, self.label, out), many)
+            for out in (None, numba.types.float64)
+        )
+        # The vectors of the tiled kernel exist only compiled: without a compiler NumPy stands in.
+        tiled = numpy if numba.config.DISABLE_JIT else self.tiled
+        python = getattr(loop, "py_func", loop)
+        self.sums = {"python": python, "numpy": numpy, "loop": loop, "tiled": tiled}
+
+    def tiled(self, X: Any, y: Any, s: Any, *parameters: Any) -> Any:
+        """The sums by the tiled kernel, in the form of the other variants."""
+        arrays = tuple(np.atleast_1d(np.asarray(p, X.dtype)) for p in parameters)
+        y = np.asarray(y)
+        y = y.astype(self.target.dtype or X.dtype if y.ndim == 1 else X.dtype, "C", copy=False)
+        options, wanted = (0.0, 0.0, "tiled", None), (True, Goal.SUMS)
+        loss, weight, out = self.run_tiled((X, y, s, ALL_ROWS), arrays, options, wanted)
+        return loss, weight, *self.scalars(out)
 
 
 def finished(arrays: Any, out: Any, rate: float, goal: Goal) -> Any:

@@ -153,7 +153,7 @@ def test_a_problem_of_your_own():
 @pytest.mark.parametrize("problem", PROBLEMS)
 def test_hessp_is_the_hessian_vector_product(problem, variant, dtype):
     batch, rng = case_of(problem, 3, dtype=dtype), np.random.default_rng(0)
-    options = {"reg": 0.3, "sample_weight": rng.integers(0, 3, 60), "variant": variant}
+    options = {"reg": 0.3, "sample_weight": rng.integers(1, 4, 60), "variant": variant}
     f = objective_of(problem, batch, **options)
     p = rng.normal(size=f.size).astype(dtype).astype(float)
     product = f.hessp(f.pack(*batch[2:]), p)

@@ -2,6 +2,7 @@
 
 import autograd
 import autograd.numpy as anp
+import numba
 import numpy as np
 import pytest
 from autograd.misc.flatten import flatten
@@ -170,14 +171,22 @@ def test_layouts_threads_and_inputs(problem, dtype):
 
 
 @compiled
-@pytest.mark.parametrize("shape", [(50, 300, 30, 40), (7, 1000, 33, 24), (300, 4096 // 8, 6, 300)])
+@pytest.mark.parametrize(
+    "shape", [(50, 300, 30, 40), (7, 1000, 33, 24), (300, 512, 6, 300), (2100, 256, 280, 270)]
+)
 @pytest.mark.parametrize("problem", ["softmax", "two_layer"])
 def test_many_parameters(problem, shape):
-    """Where a gradient is computed by the pass over parameters, a product is not."""
+    """Both are computed by the pass over parameters, in parts of D, super-tiles and blocks."""
     batch = case_of(problem, 3, shape)
-    vector = vector_of(problem, batch)
-    answers = [product(problem, batch, vector, variant=variant) for variant in VARIANTS]
-    np.testing.assert_allclose(*map(flat, answers), rtol=0, atol=1e-11)
+    X, y, *parameters = batch
+    vector, s = vector_of(problem, batch), np.random.default_rng(3).integers(0, 3, len(y))
+    options = {"reg": 0.1, "sample_weight": s + (np.arange(len(y)) == 0)}
+    right = flat(product(problem, batch, vector, variant="numpy", **options))
+    for name in ("C", "F", "sliced"):
+        laid_out = LAYOUTS[name](X), y, *parameters
+        answers = [product(problem, laid_out, vector, threads=n, **options) for n in (1, 2, 3)]
+        assert len(set(map(bits, answers))) == 1
+        np.testing.assert_allclose(flat(answers[0]), right, rtol=0, atol=1e-11)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -204,6 +213,40 @@ def test_class_weight():
         right = product(name, batch, vector, sample_weight=s)
         for class_weight in (factors, dict(zip(classes, factors, strict=True))):
             assert bits(product(name, batch, vector, class_weight=class_weight)) == bits(right)
+
+
+@compiled
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_what_needs_a_cast_at_most_is_not_validated(problem, monkeypatch):
+    X, y, *parameters = batch = case_of(problem, 7)
+    vector = vector_of(problem, batch)
+    cast = [p.astype(np.float32).astype(float) if np.ndim(p) else p for p in parameters]
+    right = bits(product(problem, (X, y, *cast), vector, reg=0.1))
+    monkeypatch.setattr(PROBLEMS[problem].PROBLEM.products, "validated", None)
+    cast = [p.astype(np.float32) if np.ndim(p) else p for p in parameters]
+    ones = np.ones(len(y), np.float32)
+    for weights in (None, ones):
+        got = product(problem, (X, y.tolist(), *cast), vector, reg=0.1, sample_weight=weights)
+        assert bits(got) == right
+
+
+def test_a_second_derivative_that_is_a_number():
+    """As good as a function that returns it."""
+
+    @numba.njit
+    def two(z, y):
+        return 2.0
+
+    X, y, w, b = case_of("linear", 8)
+    declaration = {name: DECLARATION[name] for name in ("parameters", "loop", "numpy", "residual")}
+    for variant in VARIANTS:
+        answers = [
+            kernels.Problem("mine", **declaration, second_derivative=given).hessian_vector_product(
+                X, y, w, b, w, b, reg=0.1, variant=variant
+            )
+            for given in (two, 2.0)
+        ]
+        np.testing.assert_allclose(*map(flat, answers), rtol=1e-13)
 
 
 # ---- where numbers leave a dtype ----
@@ -269,6 +312,13 @@ def test_refusals(problem):
         product(problem, batch, [vector[0][:-1], *vector[1:]])
     with pytest.raises(TypeError, match=f"V{names[0]} is None"):
         product(problem, batch, [None, *vector[1:]])
+    wrong = y.astype(X.dtype)
+    wrong[3] = {"linear": np.inf, "logistic": 3}.get(problem, 99)
+    with pytest.raises(ValueError, match=r"y.* (inf|3\.0|99\.0)|y\[3\] is 99"):
+        product(problem, (X, wrong, *parameters), vector)
+    infinite = np.full_like(parameters[0], np.inf)
+    with pytest.raises(ValueError, match=f"{names[0]} holds inf"):
+        product(problem, (X, y, infinite, *parameters[1:]), vector)
     vector[0][0] = np.inf
     with pytest.raises(ValueError, match=f"V{names[0]} holds inf"):
         product(problem, batch, vector)
@@ -303,8 +353,6 @@ def test_declarations_that_are_refused():
 
 @compiled
 def test_a_second_derivative_with_a_branch():
-    import numba
-
     @numba.njit
     def branching(z, y):
         return 1.0 if abs(z - y) < 1 else 0.0

@@ -539,3 +539,32 @@ def test_scikit_learn_says_the_same():
     np.testing.assert_allclose(
         b - b.mean(), theirs.intercept_ - theirs.intercept_.mean(), atol=1e-6
     )
+
+
+@compiled
+@pytest.mark.parametrize("problem", [*CLASSIFIERS, "linear"])
+def test_what_needs_a_cast_at_most_is_not_validated(problem, monkeypatch):
+    module, (X, y, *parameters) = PROBLEMS[problem], soft_case(problem, 9)
+    calls = [(y, {}), (np.asfortranarray(y), {})]
+    calls += [] if problem == "linear" else [(y.argmax(axis=1), {"label_smoothing": 0.1})]
+    right = [bits(module.gradient(X, t, *parameters, **options)) for t, options in calls]
+    variants = module.PROBLEM.several or module.PROBLEM
+    monkeypatch.setattr(variants.variants, "validated", None)
+    for (t, options), known in zip(calls, right, strict=True):
+        assert bits(module.gradient(X, t, *parameters, **options)) == known
+
+
+@pytest.mark.parametrize("K", [2, 3, 1000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_probabilities_as_people_have_them_are_accepted_at_once(K, dtype, monkeypatch):
+    """Divided by their sum, they sum to 1 to rounding: no second look is needed."""
+    rng = np.random.default_rng(10)
+    X, W, y = rng.normal(size=(500, 2)), rng.normal(size=(2, K)), rng.exponential(size=(500, K))
+    X, W, y = (a.astype(dtype) for a in (X, W, y))
+    y /= y.sum(axis=1, keepdims=True)
+    right = softmax.gradient(X, y, W, variant="numpy").W
+    if not numba.config.DISABLE_JIT:
+        monkeypatch.setattr(softmax.PROBLEM.variants, "validated", None)
+    got = softmax.gradient(X, y, W).W
+    # A mean of 500 terms of size 1.
+    np.testing.assert_allclose(got, right, rtol=0, atol=50 * np.finfo(dtype).eps)

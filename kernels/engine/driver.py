@@ -41,19 +41,18 @@ def batch_fits(X, s):
 
 
 @device_function
-def layer_fits(D, W, b):
+def layer_fits(D, K, W, b):
     """Return whether W is (D, K) and b (K,), both aligned and in C order."""
-    (rows, K), size = W.shape, W.itemsize
+    (rows, columns), size = W.shape, W.itemsize
     ordered = ((W.ctypes.data | b.ctypes.data) % size == 0) & ((K == 1) | (b.strides[0] == size))
     ordered &= ((K == 1) | (W.strides[1] == size)) & ((rows == 1) | (W.strides[0] == K * size))
-    return ordered & (rows == D) & (K > 0) & (b.size == K)
+    return ordered & (rows == D) & (columns == K) & (K > 0) & (b.size == K)
 
 
 @device_function
-def direction(W, b):
-    """Return V and Vb of [W V] and [b Vb]."""
-    K = b.size // 2
-    return W[:, K:].copy(), b[K:]
+def as_layer(w, bias, X):
+    """Return the weights and the bias of one score as those of a layer."""
+    return w.reshape(-1, 1), np.full(1, bias, X.dtype)
 
 
 def make_driver(  # noqa: C901
@@ -66,14 +65,18 @@ def make_driver(  # noqa: C901
     """Return the driver of a problem, built around the residual of a tile; see `tile_pass`.
 
     With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
-    With `directional`, it is the driver of a Hessian-vector product: its parameters are [W V] and
-    [b Vb] for each layer, its output is of the shapes of V and Vb, and these are penalised. With
-    `by_parameters` it runs the pass for many parameters.
+    With `directional`, it is the driver of a Hessian-vector product: the parameters are followed by
+    the vector, which is what is penalised. With `by_parameters` it runs the pass for many
+    parameters.
     """
-    below = hidden_product if directional else hidden_layer
-    tile_pass = make_tile_pass(below(residual) if two_layers else residual, directional)
-    parameter_pass: Any = make_parameter_pass(residual, two_layers) if by_parameters else None
-    halves = 2 if directional else 1
+    below, halves = hidden_product if directional else hidden_layer, 1
+    first = 0  # of what is penalised
+    if directional:
+        first, halves = 4 if two_layers else 2, 2
+    tile_pass = make_tile_pass(below(residual) if two_layers else residual, first)
+    parameter_pass: Any = None
+    if by_parameters:
+        parameter_pass = make_parameter_pass(residual, two_layers, first)
 
     def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
         """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
@@ -85,26 +88,31 @@ def make_driver(  # noqa: C901
         fits = batch_fits(X, s)
         # These are constants: Numba removes dead branches before it infers types.
         if scalar_bias:
-            w, bias = parameters
-            fits &= (D == 1) | (w.strides[0] == w.itemsize)
-            layers: Any = w.reshape(-1, 1), np.full(1, bias, X.dtype)
+            w, v = parameters[0], parameters[first]
+            fits &= (D == 1) | ((w.strides[0] == w.itemsize) & (v.strides[0] == v.itemsize))
+            if directional:
+                layers: Any = as_layer(w, parameters[1], X) + as_layer(v, parameters[3], X)
+            else:
+                layers = as_layer(w, parameters[1], X)
             written: Any = out[0].reshape(-1, 1), out[1]
         else:
             layers, written = parameters, out
-        W, b, dW, db = layers[0], layers[1], written[0], written[1]
-        fits &= layer_fits(D, W, b)
+        K, penalised = layers[1].size, layers[first:]
+        fits &= layer_fits(D, K, layers[0], layers[1])
+        fits &= layer_fits(D, K, penalised[0], penalised[1])
         if two_layers:
             above = layers[3].size
-            fits &= layer_fits(b.size // halves, layers[2], layers[3])
-        if not fits & targets_fit(y, N, (above if two_layers else b.size) // halves):
+            fits &= layer_fits(K, above, layers[2], layers[3])
+            fits &= layer_fits(K, above, penalised[2], penalised[3])
+        if not fits & targets_fit(y, N, above if two_layers else K):
             return 0.0, 0.0, 1.0, True
-        N, K = rows.size if rows.size > 0 else N, b.size
+        N = rows.size if rows.size > 0 else N
         if by_parameters:
-            plan = plan_pass(N, D, K, above, X.itemsize)
+            plan = plan_pass(N, D, K, above, X.itemsize, halves)
             items, numbers = plan.items, plan.numbers
         else:
             tile, rows_of_chunk, items, scratch_rows, numbers = geometry(
-                N, D, K, above, X.itemsize, is_by_columns(X, rows)
+                N, D, K, above, X.itemsize, is_by_columns(X, rows), halves
             )
         if role == Role.SERIAL:
             partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
@@ -126,20 +134,17 @@ def make_driver(  # noqa: C901
             return 0.0, 0.0, 0.0, False
         partials, (loss, weight, invalid) = workspace[0], totals(workspace[1])
         averaging, reducing = (reg, rate, weight), goal != Goal.NOTHING and not by_parameters
-        if directional:
-            W, b = direction(W, b)
         if reducing:
-            invalid += reduce_layer(partials, 0, (W, b), (dW, db), goal, averaging)
+            layer, place = (penalised[0], penalised[1]), (written[0], written[1])
+            invalid += reduce_layer(partials, 0, layer, place, goal, averaging)
         penalty = 0.0
         if two_layers:
-            start = gradient_length(D, b.size)[0] + b.size
-            W, b, dW, db = layers[2], layers[3], written[2], written[3]
-            if directional:
-                W, b = direction(W, b)
             if reducing:
-                invalid += reduce_layer(partials, start, (W, b), (dW, db), goal, averaging)
+                start = gradient_length(D, K)[0] + K
+                layer, place = (penalised[2], penalised[3]), (written[2], written[3])
+                invalid += reduce_layer(partials, start, layer, place, goal, averaging)
             if reg > 0:
-                penalty = 0.5 * squares(W.reshape(-1))
+                penalty = 0.5 * squares(layers[2].reshape(-1))
         invalid += not weight < np.inf
         if goal != Goal.SUMS:
             invalid += not weight > 0
@@ -161,6 +166,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
     """Entry points of a function by `key_of` a call, each compiled when first needed.
 
     `signature` returns the types of the arguments for a floating-point type and a kind of y;
+    `halves` is 2 for the driver of a Hessian-vector product, whose parameters are two sets.
     `for_many` is the function for calls that take the pass for many parameters.
     """
 
@@ -169,8 +175,9 @@ class Kernel(dict[Key, Callable[..., Any]]):
         function: Any,
         signature: Callable[[Any, str], tuple[Any, ...]],
         for_many: Any = None,
+        halves: int = 1,
     ) -> None:
-        self.functions, self.signature = (function, for_many), signature
+        self.functions, self.signature, self.halves = (function, for_many), signature, halves
 
     def __missing__(self, key: Key) -> Callable[..., Any]:
         size, kind, many = key if isinstance(key, tuple) else (key, ONE, False)
@@ -197,10 +204,12 @@ def is_small(X: Any, parameters: Sequence[Any]) -> bool:
     return few and N * (D + 16) * (K + 2) < SMALL
 
 
-def sizes(N: int, X: Any, parameters: Sequence[Any]) -> tuple[int, int, int, int, int]:
+def sizes(
+    N: int, X: Any, parameters: Sequence[Any], halves: int = 1
+) -> tuple[int, int, int, int, int]:
     """Return what a pass over N rows of X is planned by; see `plan_pass`."""
     K = 1 if np.ndim(parameters[1]) == 0 else len(parameters[1])
-    above = len(parameters[3]) if len(parameters) == 4 else 0
+    above = len(parameters[3]) if len(parameters) == 4 * halves else 0
     return N, X.shape[1], K, above, X.itemsize
 
 
@@ -216,7 +225,9 @@ def batch_type(real: Any, label: Any, kind: str) -> Any:
     return types.Tuple((X, kinds[kind], s, rows))
 
 
-def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Callable[..., Any]:
+def driver_types(
+    dimensions: Sequence[int], label: Any, out: Any = None, halves: int = 1
+) -> Callable[..., Any]:
     """Return a function from X's type and the kind of y to Numba's types of a driver's arguments.
 
     `dimensions` are those of the parameters. A bias of dimension 0 is passed as a number, and its
@@ -225,7 +236,7 @@ def driver_types(dimensions: Sequence[int], label: Any, out: Any = None) -> Call
 
     def signature(real: Any, kind: str) -> tuple[Any, ...]:
         batch = batch_type(real, label, kind)
-        inputs = [array(real, d) if d else types.float64 for d in dimensions]
+        inputs = [array(real, d) if d else types.float64 for d in dimensions] * halves
         written = [array(out or real, max(d, 1)) for d in dimensions]
         settings = types.UniTuple(types.float64, 2), types.Tuple((types.boolean, types.intp))
         parameters = types.Tuple(inputs), types.Tuple(written)
@@ -238,8 +249,8 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
-    N, D, K, *_ = planned = sizes(len(rows) or len(X), X, parameters)
-    items, numbers, many = workspace_shape(*planned, by_columns, by_samples)
+    N, D, K, *_ = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
+    items, numbers, many = workspace_shape(*planned, by_columns, by_samples, kernel.halves)
     if many and N * (D + 16) * (K + 2) < SMALL:
         threads = 1
     return POOL.run(kernel[key_of(X, y, many)], call, items, numbers, threads)

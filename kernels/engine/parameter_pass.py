@@ -89,10 +89,12 @@ def block_length(n, least, most, multiple):
 
 
 @jit
-def plan_pass(N, D, K, above, size):
-    """Return the Plan of a pass."""
+def plan_pass(N, D, K, above, size, halves):
+    """Return the Plan of a pass; `halves` is 2 for a Hessian-vector product, else 1."""
     width, width_above = whole_vectors(K), whole_vectors(above)
-    shared = 2 * width + width_above if above > 0 else width  # scores and residuals of a row
+    shared = halves * width  # scores and residuals of a row
+    if above > 0:
+        shared += width + halves * width_above
     most = max(8, SCORE_BYTES // (size * shared))
     tiles = (N + most - 1) // most
     rows = ((N + tiles - 1) // tiles + 7) // 8 * 8
@@ -105,7 +107,7 @@ def plan_pass(N, D, K, above, size):
     of_first = (D + features - 1) // features + 1
     of_second = (K + units - 1) // units + 1 if above > 0 else 0
     of_tile = (parts + 1) * blocks + of_first + of_second
-    numbers = rows * ((parts - 1) * width + shared)
+    numbers = rows * ((parts - 1) * halves * width + shared)
     if tiles > 1:
         numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
     numbers += 128 // size  # to begin at a cache line
@@ -115,16 +117,16 @@ def plan_pass(N, D, K, above, size):
 
 
 @jit
-def workspace_shape(N, D, K, above, size, by_columns, by_samples):
+def workspace_shape(N, D, K, above, size, by_columns, by_samples, halves):
     """Return number of items, scratch numbers for each, and whether parameters are split.
 
     The items are what the threads share: chunks of samples, which are all that `by_samples` admits,
     or blocks of the parameters.
     """
     if not by_samples and many_parameters(N, D, K, above, size):
-        plan = plan_pass(N, D, K, above, size)
+        plan = plan_pass(N, D, K, above, size, halves)
         return plan.items, plan.numbers, True
-    _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns)
+    _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns, halves)
     return chunks, numbers, False
 
 
@@ -189,10 +191,27 @@ def forward(H, W2, b2, Z, n):
 
 
 @device_function
+def forward_product(H, RH, W2, direction, RZ, n):
+    """Turn RH, the scores of hidden units in a direction, into RH [H > 0].
+
+    Write those above them, RH W2 + max(0, H) V2 + v2, into RZ. H has become max(0, H).
+    """
+    (units, K), size, zero, (V2, v2) = W2.shape, H.itemsize, H.dtype.type(0), direction
+    for r in range(n):
+        for j in range(units):
+            RH[r, j] = RH[r, j] if H[r, j] > 0 else zero
+        for k in range(K):
+            RZ[r, k] = v2[k]
+    h, Rh = (address(H), H.strides[0], size), (address(RH), RH.strides[0], size)
+    w, v, Rz = (address(W2), K * size), (address(V2), K * size), (address(RZ), RZ.strides[0])
+    gemm_nn(zero, v, h, Rz, (n, K, units), NO_PREFETCH)
+    gemm_nn(zero, w, Rh, Rz, (n, K, units), NO_PREFETCH)
+
+
+@device_function
 def backward(H, W2, R2, G, n):
-    """Write the residual of the hidden units, (R2 W2ᵀ) [H > 0], into G."""
+    """Add the residual of the hidden units, (R2 W2ᵀ) [H > 0], to G."""
     (units, K), zero, size = W2.shape, H.dtype.type(0), H.itemsize
-    G[:n] = zero
     r, g = (address(R2), R2.strides[0]), (address(G), G.strides[0])
     gemm_nt(zero, (address(W2), K * size), r, g, (units, n, K))
     for i in range(n):
@@ -272,8 +291,15 @@ def block_of(j, blocks, length, D, width, memory):
 # ---- the pass ----
 
 
-def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any:  # noqa: C901
-    """Return the pass of a problem; each thread of a call runs it until no item is left."""
+def make_parameter_pass(  # noqa: C901
+    residual: Callable[..., Any], two_layers: bool, direction: int = 0
+) -> Any:
+    """Return the pass of a problem; each thread of a call runs it until no item is left.
+
+    In that of a Hessian-vector product, V is the layer with the number `direction`, and RZ the
+    scores' derivative in that direction; see `hidden_product` of `tile_pass`.
+    """
+    halves = 2 if direction else 1
 
     def parameter_pass(batch, layers, written, plan, workspace, wanted):  # noqa: C901
         """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
@@ -288,16 +314,24 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
         width, shared, several = whole_vectors(K), partials.reshape(-1), plan.rows < N
         Z, start = carve(shared, (-address(shared) & 63) // size, plan.parts * plan.rows, width)
         kept, start = carve(shared, start, D + 1 if several else 0, width)
-        R, classes = Z, K
+        R, classes, vector = Z, K, layers[direction:]
+        penalised = vector[0], vector[1]
+        if direction:
+            RZ, start = carve(shared, start, plan.parts * plan.rows, width)
         if two_layers:
             W2, b2 = layers[2], layers[3]
+            penalised2 = vector[2], vector[3]
             classes, width2 = len(b2), whole_vectors(len(b2))
             R, start = carve(shared, start, plan.rows, width)
             R2, start = carve(shared, start, plan.rows, width2)
             kept2, start = carve(shared, start, K + 1 if several else 0, width2)
             Z2 = np.empty((plan.block, width2), X.dtype)
-        most = max(16, min(plan.block, RESIDUAL_BYTES // (size * classes) // 16 * 16))
-        S = np.empty((classes + SCRATCH_ROWS, padded(most)), X.dtype)
+            if direction:
+                r2, start = carve(shared, start, plan.rows, width2)
+                RZ2 = np.empty((plan.block, width2), X.dtype)
+        scores = halves * classes
+        most = max(16, min(plan.block, RESIDUAL_BYTES // (size * scores) // 16 * 16))
+        S = np.empty((scores + SCRATCH_ROWS, padded(most)), X.dtype)
         room = room_for_targets(most, y, weight, rows, X.dtype)
         local_numbers = min(plan.features, D) * width
         if two_layers:
@@ -325,6 +359,8 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
             tile = x, rows[top : top + n], n
             if i < residuals:
                 score_item(tile, (W, b), Z, plan, i)
+                if direction:
+                    score_item(tile, penalised, RZ, plan, i)
             elif i < gradients:
                 first = (i - residuals) * plan.block
                 last = min(n, first + plan.block)
@@ -334,18 +370,27 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
                     for part in range(1, plan.parts):
                         add_rows(z, Z[part * plan.rows + r :], K)
                     upper, upper_residual = z, z
+                    if direction:
+                        Rz = RZ[r : r + m]
+                        for part in range(1, plan.parts):
+                            add_rows(Rz, RZ[part * plan.rows + r :], K)
                     if two_layers:
                         forward(z, W2, b2, Z2, m)
                         upper, upper_residual = Z2, R2[r : r + m]
+                        if direction:
+                            forward_product(z, Rz, W2, penalised2, RZ2, m)
+                            Rz = RZ2
                     transpose(upper, m, classes, S)
+                    if direction:
+                        transpose(Rz, m, classes, S[classes:])
                     labels, s, wrong = targets(y, weight, rows, top + r, m, room)
                     invalid += wrong
                     weights += total(s, m)
                     found, wrong = residual(
-                        S[:classes],
+                        S[:scores],
                         labels,
                         s,
-                        S[classes:],
+                        S[scores:],
                         (),
                         S[0, :0],
                         want_loss,
@@ -356,7 +401,12 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
                     if goal != Goal.NOTHING:
                         transpose(S, classes, m, upper_residual)
                         if two_layers:
-                            backward(z, W2, upper_residual, R[r : r + m], m)
+                            below = R[r : r + m]
+                            below[:] = X.dtype.type(0)
+                            backward(z, W2, upper_residual, below, m)
+                            if direction:
+                                transpose(S[classes:], classes, m, r2[r : r + m])
+                                backward(z, penalised2[0], r2[r : r + m], below, m)
             elif goal != Goal.NOTHING:
                 j, all_weights = i - gradients, 0.0
                 ends = top + n == N
@@ -366,13 +416,18 @@ def make_parameter_pass(residual: Callable[..., Any], two_layers: bool) -> Any: 
                 if j < plan.of_first:
                     block = block_of(j, plan.of_first, plan.features, D, width, (kept, local))
                     out = written[0], written[1]
-                    invalid += gradient_item(tile, R, (W, b), out, block, settings)
+                    invalid += gradient_item(tile, R, penalised, out, block, settings)
                 elif two_layers:
                     j, blocks = j - plan.of_first, plan.of_tile - gradients - plan.of_first
                     block = block_of(j, blocks, plan.units, K, width2, (kept2, local))
                     out = written[2], written[3]
                     hidden = (address(Z), width * size, size), rows[:0], n
-                    invalid += gradient_item(hidden, R2, (W2, b2), out, block, settings)
+                    if direction and block[0] < K:  # the bias has no such part
+                        Rh, averaging = (address(RZ), width * size, size), settings[3]
+                        starts = top == 0, False, goal, averaging
+                        gradient_item((Rh, rows[:0], n), r2, penalised2, out, block, starts)
+                        settings = False, ends, goal, averaging
+                    invalid += gradient_item(hidden, R2, penalised2, out, block, settings)
             sums[item, 0], sums[item, 1], sums[item, 2] = loss, weights, invalid
             atomic_fetch_add(counters, DONE)
         return spins

@@ -49,15 +49,15 @@ def gradient_length(D, K):
 
 
 @jit
-def geometry(N, D, K, above, size, by_columns):
+def geometry(N, D, K, above, size, by_columns, halves):
     """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
 
-    `above` is 0 without a hidden layer; `by_columns` is whether X is in Fortran order. Returns rows
-    of a tile, rows of a chunk, number of chunks, rows of scratch, and elements of a partial
-    gradient.
+    `above` is 0 without a hidden layer; `by_columns` is whether X is in Fortran order; `halves` is
+    2 for a Hessian-vector product, else 1. Returns rows of a tile, rows of a chunk, number of
+    chunks, rows of scratch, and elements of a partial gradient.
     """
-    scratch_rows = SCRATCH_ROWS + (K + above if above > 0 else 0)
-    row = size * (D + K + scratch_rows)
+    scratch_rows = SCRATCH_ROWS + (K + halves * above if above > 0 else 0)
+    row = size * (D + halves * K + scratch_rows)
     # A tile reads and writes the gradient, K rows of D; the fewer those, the smaller it may be.
     least, least_chunk = min(MIN_TILE, 8 * K), min(MIN_CHUNK, 8 * K)
     if by_columns:
@@ -109,12 +109,12 @@ def transpose(A, rows, columns, B):
 
 
 @device_function
-def transposed(W):
-    """Return Wᵀ, with rows padded to whole vectors unless it is W itself."""
+def transposed(W, room):
+    """Return Wᵀ, with rows padded to whole vectors unless it is W itself, and room for as many."""
     rows, columns = W.shape
-    if columns == 1:
+    if room * columns == 1:
         return W.reshape(1, rows)
-    Wt = np.empty((columns, padded(rows)), W.dtype)
+    Wt = np.empty((room * columns, padded(rows)), W.dtype)
     transpose(W, rows, columns, Wt)
     return Wt
 
@@ -337,18 +337,42 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
     return residual_of_hidden
 
 
-def pointwise_product(second_derivative: Callable[..., Any]) -> Any:
-    """Make the residual of a Hessian-vector product from (z, y) -> ∂²loss/∂z² of one score."""
+def pointwise_product(second_derivative: Callable[..., Any], signs: bool) -> Any:
+    """Make the residual of a Hessian-vector product from (z, y) -> ∂²loss/∂z² of one score.
+
+    With `signs`, each y must be -1 or +1.
+    """
     second_derivative = jit_inline(getattr(second_derivative, "py_func", second_derivative))
 
     @device_function(fastmath={"reassoc", "contract"})
     def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-        K, real = len(S) // 2, S.dtype.type
+        K, real, invalid = len(S) // 2, S.dtype.type, 0
         for k in range(K):
             z, t, of_k = S[k], S[K + k], of_score(y, k)
-            for i in range(len(s)):
-                overflow = real(0) * z[i]  # 0, or nan if the score overflowed
+            for i in range(len(s)):  # 0, or nan if the score overflowed or y is not finite
+                overflow = real(0) * z[i] + real(0) * of_k[i]
                 z[i] = overflow + s[i] * (real(second_derivative(z[i], of_k[i])) * t[i])
+            if signs:
+                for i in range(len(s)):
+                    invalid += of_k[i] * of_k[i] != 1
+        return 0.0, invalid
+
+    return product_of_tile
+
+
+def constant_product(second_derivative: float) -> Any:
+    """Make the residual of a Hessian-vector product where ∂²loss/∂z² is a number.
+
+    It needs no scores of the parameters: those of the tile are in the direction.
+    """
+
+    @device_function(fastmath={"reassoc", "contract"})
+    def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+        real = S.dtype.type
+        for k in range(len(S)):
+            t, of_k = S[k], of_score(y, k)
+            for i in range(len(s)):  # 0 times y is nan if y is not finite
+                t[i] = real(0) * of_k[i] + s[i] * (real(second_derivative) * t[i])
         return 0.0, 0
 
     return product_of_tile
@@ -358,26 +382,28 @@ def hidden_product(product: Callable[..., Any]) -> Any:
     """Make the residual of a Hessian-vector product of a hidden layer from that above it.
 
     This is the R-operator of Pearlmutter, Fast exact multiplication by the Hessian, 1994. `rest` is
-    [W2 VW2], (H, 2K), and [b2 Vb2], (2K,).
+    (W2, b2, V1, v1, V2, v2).
     """
 
     @device_function
     def product_of_hidden(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-        W2, b2 = rest
-        (H, both), n, size, zero, ld = W2.shape, len(s), S.itemsize, S.dtype.type(0), S.strides[0]
-        K, row = both // 2, padded(H)
+        W2, b2, _, _, V2, v2 = rest
+        (H, K), n, size, zero, ld = W2.shape, len(s), S.itemsize, S.dtype.type(0), S.strides[0]
+        row, both = padded(H), 2 * K
         Z, G = scratch[SCRATCH_ROWS : SCRATCH_ROWS + both], scratch[SCRATCH_ROWS + both :]
         for j in range(H):
             for i in range(n):  # 0 if negative, or nan if it overflowed
                 S[H + j, i] = S[H + j, i] if S[j, i] > 0 else zero
                 S[j, i] = zero + zero * S[j, i] if S[j, i] < 0 else S[j, i]
-        for k in range(both):
+        for k in range(K):
             Z[k] = b2[k]
+            Z[K + k] = v2[k]
         h, Rh = (address(S), ld), (address(S) + H * ld, ld)
         z, Rz, g = (address(Z), ld), (address(Z) + K * ld, ld), (address(G), ld)
-        w, c = (address(W2), size, both * size), (address(partial), row * size)
-        gemm_nn(zero, h, w, z, (both, n, H), NO_PREFETCH)
-        gemm_nn(zero, Rh, w, Rz, (K, n, H), NO_PREFETCH)
+        w, v, c = address(W2), address(V2), (address(partial), row * size)
+        gemm_nn(zero, h, (w, size, K * size), z, (K, n, H), NO_PREFETCH)
+        gemm_nn(zero, h, (v, size, K * size), Rz, (K, n, H), NO_PREFETCH)
+        gemm_nn(zero, Rh, (w, size, K * size), Rz, (K, n, H), NO_PREFETCH)
         loss, invalid = product(Z, y, s, scratch, (), partial, want_loss, want_gradient)
         Rr, r = z, Rz  # which are there now
         gemm_nt(zero, h, Rr, c, (H, K, n))
@@ -386,7 +412,8 @@ def hidden_product(product: Callable[..., Any]) -> Any:
             partial[K * row + k] += total(Z[k], n)
         for j in range(H):
             G[j] = 0
-        gemm_nn(zero, z, (address(W2), both * size, size), g, (H, n, both), NO_PREFETCH)
+        gemm_nn(zero, Rr, (address(W2), K * size, size), g, (H, n, K), NO_PREFETCH)
+        gemm_nn(zero, r, (address(V2), K * size, size), g, (H, n, K), NO_PREFETCH)
         for j in range(H):
             for i in range(n):
                 S[j, i] = zero if S[j, i] == 0 else G[j, i]
@@ -398,19 +425,21 @@ def hidden_product(product: Callable[..., Any]) -> Any:
 # ---- the pass ----
 
 
-def make_tile_pass(residual: Callable[..., Any], directional: bool = False) -> Any:
+def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
     """Return the pass of a problem; each thread of a call runs it until no chunk is left.
 
-    With `directional`, that of a Hessian-vector product: W is [W V], whose scores the residual
-    turns into half as many.
+    In that of a Hessian-vector product, V is the layer with the number `direction`: the residual
+    turns the scores of W and of V into half as many.
     """
-    halves = 2 if directional else 1
+    halves = 2 if direction else 1
 
     def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):
         """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`."""
         (X, y, weight, rows), (tile, chunk_rows, scratch_rows) = batch, shapes
         W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
-        D, K, size, zero, rest = X.shape[1], W.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
+        D, size, zero, rest = X.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
+        outputs, vector = b.size, layers[direction:]
+        K = halves * outputs  # scores of a sample
         gathered = rows.size > 0
         N = rows.size if gathered else len(X)
         fortran = is_by_columns(X, rows)
@@ -419,11 +448,12 @@ def make_tile_pass(residual: Callable[..., Any], directional: bool = False) -> A
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not fortran and (strided or paged))
         copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
-        Wt = transposed(W)
+        Wt = transposed(W, halves)
+        if direction:
+            transpose(vector[0], D, outputs, Wt[outputs:])
         S = np.empty((K + scratch_rows, padded(tile)), X.dtype)
         S, scratch = S[:K], S[K:]
         room = room_for_targets(tile, y, weight, rows, X.dtype)
-        outputs = K // halves
         length, row = gradient_length(D, outputs)
         chunk = atomic_fetch_add(counters, NEXT)
         while chunk * chunk_rows < N:
@@ -446,8 +476,10 @@ def make_tile_pass(residual: Callable[..., Any], directional: bool = False) -> A
                     (address(S), S.strides[0]),
                     (address(partial), row * size),
                 )
-                for k in range(K):
+                for k in range(outputs):
                     S[k] = b[k]
+                    if direction:
+                        S[outputs + k] = vector[1][k]
                 if fortran:
                     columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
                     gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)

@@ -24,7 +24,7 @@ CASES = [(problem, shape) for problem, shapes in SHAPES.items() for shape in sha
 
 
 def pass_of(problem, shape, dtype):
-    """The arguments of `many_parameters` and `plan_pass`."""
+    """The arguments of `many_parameters`, and of `plan_pass` but for the last."""
     N, D, K, H = shape
     size = np.dtype(dtype).itemsize
     return (N, D, K, 0, size) if problem == "softmax" else (N, D, H, K, size)
@@ -88,15 +88,16 @@ def test_every_goal(problem, shape):
         np.testing.assert_allclose(new, old - 0.5 * part, rtol=1e-12, atol=1e-15)
 
 
+@pytest.mark.parametrize("halves", [1, 2])
 @pytest.mark.parametrize("size", [4, 8])
-def test_memory_of_a_pass(size):
+def test_memory_of_a_pass(size, halves):
     """At most 16 MiB and once the parameters, whatever the shape."""
     rng = np.random.default_rng(63)
     for _ in range(2000):
         N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e6, 2e4, 1e3, 1e3]))))
         for hidden, above in ((K, 0), (H, K)):
             if many_parameters(N, D, hidden, above, size):
-                plan = plan_pass(N, D, hidden, above, size)
+                plan = plan_pass(N, D, hidden, above, size, halves)
                 parameters = (D + 1) * (hidden + 15) + (hidden + 1) * (above + 15) * (above > 0)
                 assert size * plan.numbers * plan.items <= 2**24 + size * parameters
 
@@ -111,7 +112,8 @@ def test_a_small_call_is_one_chunk_of_the_other_pass():
             parameters = [np.broadcast_to(0.0, shape) for shape in shapes]
             if is_small(X, parameters):
                 planned = sizes(N, X, parameters)
-                assert workspace_shape(*planned, bool(rng.integers(2)), False)[::2] == (1, False)
+                by_columns, halves = bool(rng.integers(2)), int(rng.integers(1, 3))
+                assert workspace_shape(*planned, by_columns, False, halves)[::2] == (1, False)
                 found += 1
     assert found > 1000
 
@@ -121,7 +123,7 @@ def test_a_helper_takes_items():
     """The leader alone would give the right answer too: here it takes none."""
     module, shape = PROBLEMS["softmax"], (60, 300, 200, 1)
     X, y, W, b = random_batch("softmax", np.random.default_rng(64), shape)
-    plan = plan_pass(*pass_of("softmax", shape, np.float64))
+    plan = plan_pass(*pass_of("softmax", shape, np.float64), 1)
     kernel = module.PROBLEM.variants.kernel[key_of(X, y, True)]
     dW, db = np.empty_like(W), np.empty_like(b)
     call = (X, y, np.empty(0), np.empty(0, np.int64)), (W, b), (dW, db), (0.0, 0.0)
