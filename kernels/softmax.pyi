@@ -159,6 +159,7 @@ sums_loop: Any
 update_loop: Any
 cross_entropy: Any
 cross_entropy_product: Any
+improbable: Any
 
 def target(y: Array, n: int, k: int) -> Any: ...
 def sums_numpy(X: Array, y: Array, s: Array, W: Array, b: Array) -> tuple[Any, ...]: ...
