@@ -3,6 +3,7 @@
 They need the extra `estimators`; ``import kernels`` does not import them.
 """
 
+import functools
 import math
 import sys
 import warnings
@@ -17,6 +18,7 @@ from sklearn.exceptions import ConvergenceWarning as SklearnConvergenceWarning
 from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
+from threadpoolctl import ThreadpoolController
 
 from . import descent, linear, logistic, softmax, validate
 from .arrays import Array
@@ -29,6 +31,12 @@ SEPARATED = (
     "the coefficients classify every sample correctly, and only the penalty keeps larger ones from "
     "a lower loss: pass a smaller C"
 )
+
+
+@functools.cache
+def blas() -> Any:
+    """The BLAS libraries of NumPy and SciPy, which takes long to find."""
+    return ThreadpoolController()
 
 
 class ConvergenceWarning(descent.ConvergenceWarning, SklearnConvergenceWarning):
@@ -51,12 +59,14 @@ class Fitted(BaseEstimator):
                 "the loss overflows where the fit starts: scale the features and the targets"
             )
         # Neither a small gain nor a short step ends a fit: they say little about the gradient.
-        if solver == "newton-cg":
-            found = newton_cg(f, start, gtol, max_iter)
-        else:
-            options: dict[str, Any] = {"maxiter": max_iter, "maxfun": 50 * max_iter, "maxls": 50}
-            options |= {"gtol": gtol, "ftol": 0}
-            found = minimize(f, start, jac=True, method="L-BFGS-B", options=options)
+        options: dict[str, Any] = {"maxiter": max_iter, "maxfun": 50 * max_iter, "maxls": 50}
+        options |= {"gtol": gtol, "ftol": 0}
+        # The solvers' own matrices are tiny: with threads, BLAS takes longer than the gradient.
+        with blas().limit(limits=1, user_api="blas"):
+            if solver == "newton-cg":
+                found = newton_cg(f, start, gtol, max_iter)
+            else:
+                found = minimize(f, start, jac=True, method="L-BFGS-B", options=options)
         self.n_iter_ = np.array([found.nit])
         self.gradient_norm_ = float(np.abs(f(found.x)[1]).max())
         return f.unpack(found.x)
