@@ -15,7 +15,7 @@ from .arrays import Array
 from .engine.driver import Kernel, driver_types, make_driver, run_shared
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise_product
-from .variants import Variants
+from .variants import F64, Variants
 
 WANTED = False, Goal.GRADIENT
 
@@ -43,7 +43,10 @@ class Products(Variants):
             product = product or vectorised(second_derivative)
         driver = make_driver(of_tile, not self.single_layer, False, directional=True)
         dimensions = [2 - k % 2 for k in range(len(shapes))]
-        self.kernel = Kernel(driver, driver_types(dimensions, self.label))
+        self.kernel, self.sums_kernel = (
+            Kernel(driver, driver_types(dimensions, self.label, out))
+            for out in (None, numba.types.float64)
+        )
         tiled = product if numba.config.DISABLE_JIT else self.tiled
         self.sums = {"numpy": product, "tiled": tiled}
 
@@ -64,7 +67,8 @@ class Products(Variants):
                 f"{given} is given and {absent} is None: pass both, or None for both if there is "
                 "no bias"
             )
-        return super().validated(data, parameters, options, wanted)
+        loss, weight, out = super().validated(data, parameters, options, wanted)
+        return loss, weight, out[-half:]  # of no samples there are zeros for the parameters, too
 
     def refuse_loops(self, variant: Any) -> None:
         """Raise an error for the variants that are lessons about the gradient."""
@@ -76,15 +80,20 @@ class Products(Variants):
 
     def run_tiled(self, batch: Any, arrays: Any, options: Any, wanted: Any, out: Any = None) -> Any:
         """Loss, weight and product by the compiled driver; a loss of nan for invalid arguments."""
+        summing = wanted[1] == Goal.SUMS
         if out is None:
-            out = tuple(np.empty(p.shape, batch[0].dtype) for p in arrays[len(arrays) // 2 :])
-        call, copies = self.call_of(batch, out, options[:2])
+            dtype = F64 if summing else batch[0].dtype
+            out = tuple(np.empty(p.shape, dtype) for p in arrays[len(arrays) // 2 :])
+        call, copies = self.call_of(batch, out, options[:2], wanted[1])
         for copy, array in zip(copies, arrays, strict=True):
             copy[...] = array
-        loss, weight, invalid = run_shared(self.kernel, call, options[3])
+        kernel = self.sums_kernel if summing else self.kernel
+        loss, weight, invalid = run_shared(kernel, call, options[3])
         return np.nan if invalid >= 1 else loss, weight, out
 
-    def call_of(self, batch: Any, out: tuple[Array, ...], settings: Any) -> Any:
+    def call_of(
+        self, batch: Any, out: tuple[Array, ...], settings: Any, goal: Any = Goal.GRADIENT
+    ) -> Any:
         """Arguments of the driver, and places for copies of the parameters and of the vector.
 
         They are in its parameters [W V] and [b Vb]; weights of one score are a column for it.
@@ -92,10 +101,11 @@ class Products(Variants):
         written = tuple(
             part if k % 2 else part.reshape(len(part), -1) for k, part in enumerate(out)
         )
-        stacked = tuple(np.zeros((*p.shape[:-1], 2 * p.shape[-1]), p.dtype) for p in written)
+        dtype = batch[0].dtype
+        stacked = tuple(np.zeros((*p.shape[:-1], 2 * p.shape[-1]), dtype) for p in written)
         halves = zip(*(np.split(both, 2, axis=-1) for both in stacked), strict=True)  # views
         copies = [h.reshape(p.shape) for half in halves for h, p in zip(half, out, strict=True)]
-        return [batch, stacked, written, settings, (False, int(Goal.GRADIENT))], copies
+        return [batch, stacked, written, settings, (False, int(goal))], copies
 
 
 def vectorised(second_derivative: Callable[..., Any]) -> Callable[..., Any]:

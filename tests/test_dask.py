@@ -131,8 +131,30 @@ def test_objective_and_descent(problem, scheduler):
         f = where.objective(**data, reg=0.1, **sizes)
         found = minimize(f, f.start(), jac=True, method="L-BFGS-B", options={"maxiter": 5})
         fit = where.descend(**data, reg=0.1, learning_rate=0.1, max_iter=5, tol=0, **sizes)
-        results.append(bits((found.x, found.fun, *fit[:3])))
+        product = f.hessp(found.x, np.linspace(-1, 1, f.size))
+        results.append(bits((found.x, found.fun, product, *fit[:3])))
     assert results[0] == results[1]
+
+
+def test_blocks_in_the_memory_of_workers(client, monkeypatch):
+    """A task takes those of a worker, wherever they are, and the tree is the same."""
+    X, y, *parameters = case_of("linear")
+    with client.as_current():
+        workers, arrays = list(client.nthreads()), ([], [])
+        for n in range(6):
+            for whole, blocks in zip((X, y), arrays, strict=True):
+                block = da.from_array(whole[10 * n : 10 * n + 10], chunks=-1)
+                blocks.append(client.persist(block, workers=workers[n in (1, 2, 5)]))
+        X_, y_ = (da.concatenate(blocks) for blocks in arrays)
+        X_, y_ = client.persist([X_, y_])
+        rows = ((10,) * 6,)
+        expected = kernels.linear.loss_and_gradient(blocks_of(X, y, rows=rows), None, *parameters)
+        for held in (2**30, 2**9, 0):
+            monkeypatch.setattr(kernels_dask, "HELD", held)
+            answer = kernels_dask.linear.loss_and_gradient(X_, y_, *parameters)
+            assert bits(answer) == bits(expected)
+        monkeypatch.undo()
+        assert sorted(kernels_dask.groups(X_)) == [[0, 3, 4], [1, 2, 5]]
 
 
 def test_unknown_numbers_of_rows(scheduler):
