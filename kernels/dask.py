@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import dask.array
 import numpy as np
-from dask._task_spec import List, Task, TaskRef
+from dask._task_spec import List, Task, TaskRef, convert_legacy_graph
 from dask.base import get_scheduler, optimize
 from dask.core import flatten
 
@@ -30,13 +30,15 @@ FAN_IN = 16  # groups of sums
 LIGHT = 2**22  # bytes of neighbouring blocks, whose gradient takes no longer than Dask for a task
 HELD = 2**30  # bytes of blocks that its worker has in memory
 
+SHARED = -1
+
 
 class DaskBlocks(Blocks):
     """The blocks of Dask arrays, on whichever machines they are.
 
     Their graph is optimised once. In each pass the scheduler that is in force, a cluster's or a
-    local one, runs a task for each group of blocks, see `groups`, and then tasks that add what
-    `FAN_IN` others gave. The parameters, which change from pass to pass, are in the tasks.
+    local one, runs a task for each group of blocks, see `groups`, which also reads or makes them,
+    and then tasks that add what `FAN_IN` others gave. The parameters are in the tasks.
     """
 
     threads: ClassVar[int | None] = 1  # Dask runs as many tasks at a time as it has threads
@@ -46,13 +48,21 @@ class DaskBlocks(Blocks):
         arrays = {name: lazy(name, a) for name, a in given.items() if a is not None}
         refuse_other_chunks(arrays)
         optimised = optimize(*arrays.values())
-        self.graph: dict[Any, Any] = {}
+        graph: dict[Any, Any] = {}
         for array in optimised:
-            self.graph |= dict(array.__dask_graph__())
-        keys = [flatten(array.__dask_keys__()) for array in optimised]
-        blocks = [List(*map(TaskRef, block)) for block in zip(*keys, strict=True)]
+            graph |= dict(array.__dask_graph__())
+        graph = convert_legacy_graph(graph)
+        keys = list(zip(*(flatten(array.__dask_keys__()) for array in optimised), strict=True))
         numbers = sorted(groups(arrays["X"]))
-        self.groups = [(group, List(*(blocks[n] for n in group))) for group in numbers]
+        owners = owned(graph, [[key for n in group for key in keys[n]] for group in numbers])
+        self.graph = {key: graph[key] for key, owner in owners.items() if owner == SHARED}
+        self.groups = [
+            (group, List(*(List(*map(TaskRef, keys[n])) for n in group)), list[Any]())
+            for group in numbers
+        ]
+        for key, owner in owners.items():
+            if owner != SHARED:
+                self.groups[owner][2].append(graph[key])
         self.arrays = list(arrays.values())  # a cluster drops what nobody holds
         self.held: Any = None
         self.name, self.passes = f"kernels-{uuid.uuid4().hex}", itertools.count()
@@ -60,7 +70,10 @@ class DaskBlocks(Blocks):
     def total(self, call: Callable[..., Any]) -> Any:
         """The sum of what `call` gives for each block, added in the tree of `Blocks`."""
         name = f"{self.name}-{next(self.passes)}"  # no result of another pass is taken
-        parts = [Task((name, n), spans_of, call, *group) for n, group in enumerate(self.groups)]
+        parts = [
+            Task.fuse(*own, Task((name, n), spans_of, call, numbers, blocks))
+            for n, (numbers, blocks, own) in enumerate(self.groups)
+        ]
         graph = self.graph | {part.key: part for part in parts}
         while len(parts) > FAN_IN:
             name = f"{name}-added"
@@ -134,6 +147,19 @@ def in_memory(X: Any) -> list[tuple[list[int], int]]:
     for n, key in enumerate(keys):
         blocks.setdefault(min(places[key], default=None), []).append(n)
     return [(numbers, threads.get(worker, 1)) for worker, numbers in blocks.items()]
+
+
+def owned(graph: dict[Any, Any], needed: list[list[Any]]) -> dict[Any, int]:
+    """For each task of a graph the one list of `needed` keys that it is for; SHARED if several."""
+    owners: dict[Any, int] = {}
+    for n, keys in enumerate(needed):
+        rest = list(keys)
+        while rest:
+            key = rest.pop()
+            if key in graph and owners.get(key) not in (n, SHARED):
+                owners[key] = SHARED if key in owners else n
+                rest += graph[key].dependencies
+    return owners
 
 
 def at_most(X: Any, size: int) -> int:

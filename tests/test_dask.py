@@ -200,6 +200,35 @@ def test_the_graph_is_optimised_once(monkeypatch):
     assert len(calls) == 1
 
 
+@pytest.mark.parametrize("light", [0, 2**22], ids=["one", "all"])
+def test_a_block_is_read_in_the_task_that_sums_it(light, monkeypatch):
+    """What several blocks need, such as a mean over all, is a task of its own, and runs once."""
+    monkeypatch.setattr(kernels_dask, "LIGHT", light)
+    X, y, *parameters = case_of("linear")
+    read = []
+    load = dask.delayed(lambda n: read.append(n) or X[10 * n : 10 * n + 10], pure=True)
+    X_ = da.concatenate([da.from_delayed(load(n), (10, 3), float) for n in range(6)])
+    y_ = da.from_array(y, chunks=10)
+    rows, graphs = ((10,) * 6,), []
+    with dask.config.set(scheduler="synchronous"):
+        f = kernels_dask.linear.objective(X_, y_)
+        read.clear()
+        get = dask.local.get_sync
+        with dask.config.set(
+            scheduler=lambda graph, *a, **o: graphs.append(graph) or get(graph, *a)
+        ):
+            answer = kernels_dask.linear.loss_and_gradient(X_, y_, *parameters)
+        assert len(graphs[0]) == (1 if light else 6)
+        assert sorted(read) == list(range(6))
+        expected = kernels.linear.loss_and_gradient(blocks_of(X, y, rows=rows), None, *parameters)
+        assert bits(answer) == bits(expected)
+        assert f.size == 4
+        read.clear()
+        centred = kernels_dask.linear.loss(X_ - X_.mean(axis=0), y_, *parameters)
+    assert sorted(read) == list(range(6))
+    assert centred == pytest.approx(kernels.linear.loss(X - X.mean(axis=0), y, *parameters), 1e-12)
+
+
 def test_a_task_starts_no_threads(woken):
     """Dask runs as many tasks as it has threads: more of ours would compete with them."""
     X, y, *parameters = large_batch("softmax")
