@@ -1,12 +1,13 @@
-"""Time a step of logistic regression over Dask on this machine: `python -m bench.over_dask`.
+"""Time a step of logistic regression over Dask on this machine: `python -m bench.over_dask 1 2`.
 
-Each cluster of 1 and of 2 workers has blocks of 100 features in memory. A step is loss and gradient
-by `kernels.dask`; by dask-glm, as its L-BFGS computes them, where that is installed; and by the
-blocks' own sums, one after the other on all workers at once, which is the work without Dask.
+A cluster of each number of workers has blocks of 100 features in memory. A step is loss and
+gradient by `kernels.dask`; by dask-glm, as its L-BFGS computes them, where that is installed; and
+by the blocks' own sums, one after the other on all workers at once: the work without Dask.
 """
 
 import importlib.util
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -53,7 +54,7 @@ def own(blocks: int, rows: int) -> float:
 def main() -> None:
     glm = importlib.util.find_spec("dask_glm") is not None
     print("workers  blocks of MB   own ms  kernels.dask ms  dask-glm ms  (medians, in turn)")
-    for workers in (1, 2):
+    for workers in map(int, sys.argv[1:]):
         options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
         with LocalCluster(**options) as cluster, Client(cluster) as client:
             for blocks, rows in BLOCKS:
