@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import dask
 import dask.array as da
+import dask.config
 import numpy as np
+from dask.base import compute
 from distributed import Client, LocalCluster, wait
 
 import kernels
@@ -32,7 +33,7 @@ def step_of_dask_glm(client: Client, X: Any, y: Any) -> Callable[[Any], Any]:
     def step(beta: Any) -> Any:
         beta = scatter_array(beta, client)
         with dask.config.set({"optimization.fuse.ave-width": 0}):
-            return dask.compute(
+            return compute(
                 Logistic.pointwise_loss(beta, X, y), Logistic.pointwise_gradient(beta, X, y)
             )
 
@@ -66,7 +67,7 @@ def main() -> None:
                 X, y = client.persist([X, da.where(X[:, 0] > 0, 1.0, 0.0)])
                 wait([X, y])
                 f = kernels.dask.logistic.objective(X, y, fit_bias=False)
-                steps = [f, *([step_of_dask_glm(client, X, y)] if glm else [])]
+                steps: list[Any] = [f, *([step_of_dask_glm(client, X, y)] if glm else [])]
                 took: list[list[float]] = [[] for _ in steps]
                 flat = f.start()
                 for _ in range(3 + REPEATS):
