@@ -329,7 +329,7 @@ def test_errors_of_arrays_and_their_advice():
 
 
 def of_all_problems():
-    """The bytes of losses, gradients, optima and descents of every problem, with weights."""
+    """The bytes of losses, gradients, products and descents of every problem, with weights."""
     found = {}
     for problem in PROBLEMS:
         X, y, *parameters = large_batch(problem)
@@ -342,7 +342,13 @@ def of_all_problems():
         names = PROBLEMS[problem].Parameters._fields
         start = dict(zip(names, parameters, strict=True))
         fit = over.descend(X_, y_, **start, **options, learning_rate=0.1, max_iter=4, tol=0)
-        found[problem] = bits((*answer, *fit[:3]))
+        f = over.objective(X_, y_, **options)
+        product = f.hessp(f.start(), np.linspace(-1, 1, f.size))
+        found[problem] = bits((*answer, *fit[:3], product))
+        if problem == "softmax":  # soft labels
+            P = np.random.default_rng(4).dirichlet(np.ones(5), len(X))
+            P_ = da.from_array(P, chunks=(*rows, -1))
+            found["soft"] = bits(over.loss_and_gradient(X_, P_, *parameters, **options))
     return found
 
 
