@@ -40,6 +40,16 @@ def step_of_dask_glm(client: Client, X: Any, y: Any) -> Callable[[Any], Any]:
     return step
 
 
+def median(step: Callable[[Any], Any], flat: Any) -> float:
+    """Median seconds of a step, after three that are not counted."""
+    took = []
+    for _ in range(3 + REPEATS):
+        flat, started = flat + 1e-3, time.perf_counter()
+        step(flat)
+        took.append(time.perf_counter() - started)
+    return statistics.median(took[3:])
+
+
 def own(blocks: int, rows: int) -> float:
     """Median seconds of the sums of as many blocks, on one thread."""
     rng, w, took = np.random.default_rng(0), np.zeros(D), []
@@ -54,7 +64,7 @@ def own(blocks: int, rows: int) -> float:
 
 def main() -> None:
     glm = importlib.util.find_spec("dask_glm") is not None
-    print("workers  blocks of MB   own ms  kernels.dask ms  dask-glm ms  (medians, in turn)")
+    print("workers  blocks of MB   own ms  kernels.dask ms  dask-glm ms  (medians)")
     for workers in map(int, sys.argv[1:]):
         options = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
         with LocalCluster(**options) as cluster, Client(cluster) as client:
@@ -64,27 +74,21 @@ def main() -> None:
                     for n in range(blocks)
                 ]
                 X = da.concatenate(parts)
-                X, y = client.persist([X, da.where(X[:, 0] > 0, 1.0, 0.0)])
-                wait([X, y])
+                X, y, of_glm = client.persist(
+                    [X, da.where(X[:, 0] > 0, 1.0, -1.0), da.where(X[:, 0] > 0, 1.0, 0.0)]
+                )
+                wait([X, y, of_glm])
                 f = kernels.dask.logistic.objective(X, y, fit_bias=False)
-                steps: list[Any] = [f, *([step_of_dask_glm(client, X, y)] if glm else [])]
-                took: list[list[float]] = [[] for _ in steps]
-                flat = f.start()
-                for _ in range(3 + REPEATS):
-                    flat = flat + 1e-3
-                    for step, times in zip(steps, took, strict=True):
-                        started = time.perf_counter()
-                        step(flat)
-                        times.append(time.perf_counter() - started)
+                steps: list[Any] = [f, *([step_of_dask_glm(client, X, of_glm)] if glm else [])]
+                medians = [1e3 * median(step, f.start()) for step in steps]
                 work = max(client.run(own, -(-blocks // workers), rows).values())
-                medians = [1e3 * statistics.median(times[3:]) for times in took]
-                columns = "".join(f"{median:16.1f}" for median in medians)
+                columns = "".join(f"{ms:16.1f}" for ms in medians)
                 size = rows * D * 8 / 1e6
                 print(
                     f"{workers:7}  {blocks:6} of {size:4.1f} {1e3 * work:8.1f} {columns}",
                     flush=True,
                 )
-                del X, y, f, steps
+                del X, y, of_glm, f, steps
 
 
 if __name__ == "__main__":
