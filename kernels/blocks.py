@@ -82,7 +82,7 @@ class Blocks:
 
     def total(self, call: Callable[..., Any]) -> Any:
         """The sum of what `call` gives for each block, added in a tree; None if there are none."""
-        parts = results(call, self)
+        parts = results(call, itertools.count(), self)
         options = {"total": operator.length_hint(self.blocks) or None, "unit": "block"}
         with progress_bar(self.progress, iterable=parts, **options) as bar:
             return add_in_tree(parts if bar is None else bar)
@@ -97,9 +97,11 @@ def read(blocks: Iterator[Any]) -> Any:
     return block
 
 
-def results(call: Callable[..., Any], blocks: Iterable[Any], first: int = 0) -> Iterator[Any]:
-    """What `call` gives for each block, of which the first has this number."""
-    return map(functools.partial(called, call), itertools.count(first), blocks)
+def results(
+    call: Callable[..., Any], numbers: Iterable[int], blocks: Iterable[Any]
+) -> Iterator[Any]:
+    """What `call` gives for each block; the numbers are for errors."""
+    return map(functools.partial(called, call), numbers, blocks)
 
 
 def called(call: Callable[..., Any], n: int, block: Any) -> Any:
@@ -137,6 +139,7 @@ class Survey(NamedTuple):
 
     samples: int  # of a positive weight
     features: int
+    columns: int  # of y; 0 where it has one value a sample
     dtype: Any
     labels: Array  # those that occur, in order; of targets that are no labels, nothing
 
@@ -144,20 +147,25 @@ class Survey(NamedTuple):
         return Survey(
             self.samples + other.samples,
             self.features,
+            max(self.columns, other.columns),
             np.promote_types(self.dtype, other.dtype),
             np.union1d(self.labels, other.labels),
         )
 
 
-def survey(target: validate.Target, *block: Any) -> Survey:
-    """The survey of a block, whose values are checked as far as no parameters are needed."""
+def survey(targets: list[validate.Target], *block: Any) -> Survey:
+    """The survey of a block, whose values are checked as far as no parameters are needed.
+
+    The last kind of target is for y of several columns.
+    """
     X, y, *s = block
+    target = targets[-1] if np.ndim(y) == 2 and np.shape(y)[1] > 1 else targets[0]
     X = validate.samples(X, empty=True)
     y, weights = target.array(y, X), validate.weights(s[0] if s else None, X, zeros=True)
     rows = weights.rows if weights else None
     counted = y if rows is None else y[rows]
     validate.finite("X", X, rows)
-    labels = np.empty(0) if target.remedy is None else np.unique(counted)
-    if counted.ndim == 2 and target.remedy is not None:  # probabilities, one column for each class
-        labels = np.arange(counted.shape[1])
-    return Survey(len(counted), X.shape[1], X.dtype, labels)
+    columns = counted.shape[1] if counted.ndim == 2 else 0
+    named = target.remedy is not None and not columns
+    labels = np.unique(counted) if named else np.empty(0)
+    return Survey(len(counted), X.shape[1], columns, X.dtype, labels)

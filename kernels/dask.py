@@ -5,13 +5,14 @@ They need the extra `dask`; ``import kernels`` does not import them.
 
 import functools
 import itertools
+import operator
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, ClassVar
 
 import dask.array
 import numpy as np
-from dask._task_spec import List, Task, TaskRef
+from dask._task_spec import List, Task, TaskRef, convert_legacy_graph
 from dask.base import get_scheduler, optimize
 from dask.core import flatten
 
@@ -22,19 +23,22 @@ from . import two_layer as of_two_layer
 from .arrays import describe
 from .blocks import Blocks, results
 from .objective import Objective
-from .sums import add_in_tree
+from .sums import Span, add_neighbours, total_of_spans
 
-# What one task takes: powers of 2, so that the tree of additions is that of `Blocks`.
-FAN_IN = 16  # sums
+# What one task takes.
+FAN_IN = 16  # groups of sums
 LIGHT = 2**22  # bytes of neighbouring blocks, whose gradient takes no longer than Dask for a task
+HELD = 2**30  # bytes of blocks that its worker has in memory
+
+SHARED = -1
 
 
 class DaskBlocks(Blocks):
     """The blocks of Dask arrays, on whichever machines they are.
 
     Their graph is optimised once. In each pass the scheduler that is in force, a cluster's or a
-    local one, runs a task for each block, or for some neighbours if they are small, and then tasks
-    that add `FAN_IN` sums each. The parameters, which change from pass to pass, are in the tasks.
+    local one, runs a task for each group of blocks, see `groups`, which also reads or makes them,
+    and then tasks that add what `FAN_IN` others gave. The parameters are in the tasks.
     """
 
     threads: ClassVar[int | None] = 1  # Dask runs as many tasks at a time as it has threads
@@ -44,41 +48,124 @@ class DaskBlocks(Blocks):
         arrays = {name: lazy(name, a) for name, a in given.items() if a is not None}
         refuse_other_chunks(arrays)
         optimised = optimize(*arrays.values())
-        self.graph: dict[Any, Any] = {}
+        graph: dict[Any, Any] = {}
         for array in optimised:
-            self.graph |= dict(array.__dask_graph__())
-        keys = [flatten(array.__dask_keys__()) for array in optimised]
-        blocks = [List(*map(TaskRef, block)) for block in zip(*keys, strict=True)]
-        some = neighbours(optimised[0])
-        self.groups = [(n, List(*blocks[n : n + some])) for n in range(0, len(blocks), some)]
+            graph |= dict(array.__dask_graph__())
+        graph = convert_legacy_graph(graph)
+        keys = list(zip(*(flatten(array.__dask_keys__()) for array in optimised), strict=True))
+        numbers = sorted(groups(arrays["X"]))
+        owners = owned(graph, [[key for n in group for key in keys[n]] for group in numbers])
+        self.graph = {key: graph[key] for key, owner in owners.items() if owner == SHARED}
+        self.groups = [
+            (group, List(*(List(*map(TaskRef, keys[n])) for n in group)), list[Any]())
+            for group in numbers
+        ]
+        for key, owner in owners.items():
+            if owner != SHARED:
+                self.groups[owner][2].append(graph[key])
         self.arrays = list(arrays.values())  # a cluster drops what nobody holds
+        self.held: Any = None
         self.name, self.passes = f"kernels-{uuid.uuid4().hex}", itertools.count()
 
     def total(self, call: Callable[..., Any]) -> Any:
         """The sum of what `call` gives for each block, added in the tree of `Blocks`."""
         name = f"{self.name}-{next(self.passes)}"  # no result of another pass is taken
-        parts = [Task((name, n), total_of, call, group, n) for n, group in self.groups]
+        parts = [
+            Task.fuse(*own, Task((name, n), spans_of, call, numbers, blocks))
+            for n, (numbers, blocks, own) in enumerate(self.groups)
+        ]
         graph = self.graph | {part.key: part for part in parts}
-        while len(parts) > 1:
+        while len(parts) > FAN_IN:
             name = f"{name}-added"
-            groups = [parts[i : i + FAN_IN] for i in range(0, len(parts), FAN_IN)]
-            parts = [
-                Task((name, n), add_in_tree, List(*(TaskRef(part.key) for part in group)))
-                for n, group in enumerate(groups)
+            lists = [
+                List(*(TaskRef(part.key) for part in parts[i : i + FAN_IN]))
+                for i in range(0, len(parts), FAN_IN)
             ]
+            parts = [Task((name, n), joined, spans) for n, spans in enumerate(lists)]
             graph |= {part.key: part for part in parts}
-        return get_scheduler(collections=self.arrays)(graph, parts[0].key)
+        return total_of_spans(joined(self.computed(graph, [part.key for part in parts])))
+
+    def computed(self, graph: dict[Any, Any], keys: list[Any]) -> Any:
+        """The results of these tasks of a graph, by the scheduler that is in force."""
+        get = get_scheduler(collections=self.arrays)
+        client = client_of(get)
+        if client is None:
+            return get(graph, keys)
+
+        async def answer() -> Any:
+            # Results of the last pass are released along with the new tasks: a client waits 10 ms
+            # from one message to the next.
+            self.held = None
+            self.held = client.get(graph, keys, sync=False)
+            return await client.gather(self.held, asynchronous=True)
+
+        return client.sync(answer)
 
 
-def total_of(call: Callable[..., Any], blocks: list[Any], first: int) -> Any:
-    """The sum of what `call` gives for some blocks, of which the first has this number."""
-    return add_in_tree(results(call, blocks, first))
+def spans_of(call: Callable[..., Any], numbers: list[int], blocks: list[Any]) -> list[Span]:
+    """What `call` gives for the blocks of these numbers, neighbours added."""
+    parts = results(call, numbers, blocks)
+    return add_neighbours((n, 1, part) for n, part in zip(numbers, parts, strict=True))
 
 
-def neighbours(X: Any) -> int:
-    """How many blocks one task takes; one, if their sizes are not known."""
+def joined(lists: list[list[Span]]) -> list[Span]:
+    """The spans of several lists, neighbours added."""
+    return add_neighbours(sorted(itertools.chain(*lists), key=operator.itemgetter(0)))
+
+
+def client_of(get: Any) -> Any:
+    """The client of a cluster, of which `get` is a method; None for a local scheduler."""
+    return getattr(get, "__self__", None)
+
+
+def groups(X: Any) -> Iterator[list[int]]:
+    """The numbers of the blocks that each task takes.
+
+    Blocks in the memory of a cluster's worker are shared among its threads: the task that takes
+    many of them goes there. Of others, neighbours are one task if they are small.
+    """
+    held = in_memory(X)
+    most = at_most(X, HELD if held else LIGHT)
+    for numbers, threads in held or [(list(range(X.numblocks[0])), 1)]:
+        some = min(most, -(-len(numbers) // threads))
+        yield from (numbers[n : n + some] for n in range(0, len(numbers), some))
+
+
+def in_memory(X: Any) -> list[tuple[list[int], int]]:
+    """The blocks and the threads of each worker of a cluster; none if X was not persisted there."""
+    client, keys = client_of(get_scheduler(collections=[X])), list(flatten(X.__dask_keys__()))
+    if client is None:
+        return []
+    from distributed import futures_of, wait
+
+    futures = futures_of(X, client=client)
+    if not {future.key for future in futures} >= set(keys):
+        return []
+    wait(futures)
+    threads, places = client.nthreads(), client.who_has(futures)
+    blocks: dict[Any, list[int]] = {}
+    for n, key in enumerate(keys):
+        blocks.setdefault(min(places[key], default=None), []).append(n)
+    return [(numbers, threads.get(worker, 1)) for worker, numbers in blocks.items()]
+
+
+def owned(graph: dict[Any, Any], needed: list[list[Any]]) -> dict[Any, int]:
+    """For each task of a graph the one list of `needed` keys that it is for; SHARED if several."""
+    owners: dict[Any, int] = {}
+    for n, keys in enumerate(needed):
+        rest = list(keys)
+        while rest:
+            key = rest.pop()
+            if key in graph and owners.get(key) not in (n, SHARED):
+                owners[key] = SHARED if key in owners else n
+                rest += graph[key].dependencies
+    return owners
+
+
+def at_most(X: Any, size: int) -> int:
+    """How many blocks hold at most so many bytes, a power of 2; 1, if their sizes are not known."""
     largest, some = np.max(X.chunks[0]) * X.shape[1] * X.dtype.itemsize, 1
-    while some < X.numblocks[0] and 2 * some * largest <= LIGHT:
+    while some < X.numblocks[0] and 2 * some * largest <= size:
         some *= 2
     return some
 

@@ -209,7 +209,11 @@ class Objective(Generic[P]):
 
 
 class ObjectiveOverBlocks(Objective[P]):
-    """An objective on data in blocks: ``answer(arrays)`` gives loss and gradient of parameters."""
+    """An objective on data in blocks.
+
+    ``answer(arrays)`` gives loss and gradient of parameters, and ``product(arrays, vector)`` the
+    Hessian there times a vector, of arrays of their shapes.
+    """
 
     def __init__(
         self,
@@ -217,18 +221,21 @@ class ObjectiveOverBlocks(Objective[P]):
         start: tuple[Array, ...],
         fit_bias: bool,
         answer: Callable[[tuple[Array, ...]], tuple[float, tuple[Array, ...]]],
+        product: Callable[[tuple[Array, ...], tuple[Array, ...]], tuple[Array, ...]],
     ) -> None:
         self.lay_out(problem, start, fit_bias)
-        self.answer = answer
+        self.answer, self.product = answer, product
 
     def __call__(self, flat: ArrayLike) -> tuple[float, Array]:
         with np.errstate(all="ignore"):
-            loss, gradient = self.answer(self.arrays(self.vector(flat).astype(self.dtype)))
+            loss, gradient = self.answer(self.parts_of(flat, "flat"))
         return loss, self.joined(gradient)
 
     def hessp(self, flat: ArrayLike, p: ArrayLike) -> Array:
-        """Raise an error: products are not computed for data in blocks."""
-        raise TypeError(
-            "hessp is not computed for data in blocks: pass method='L-BFGS-B', which needs the "
-            "gradient alone"
-        )
+        with np.errstate(all="ignore"):
+            product = self.product(self.parts_of(flat, "flat"), self.parts_of(p, "p"))
+        return self.joined(product)
+
+    def parts_of(self, vector: ArrayLike, called: str) -> tuple[Array, ...]:
+        """The arrays in a vector, in X's dtype."""
+        return self.arrays(self.vector(vector, called).astype(self.dtype))

@@ -6,7 +6,6 @@ those that the driver finds invalid, are converted or refused by `Variants.valid
 """
 
 import contextlib
-import copy
 import dataclasses
 import functools
 import importlib
@@ -62,15 +61,20 @@ def is_table(value: Any) -> bool:
     return False
 
 
-def restored(module: str, problem: str, kind: str, values: tuple[Any, ...]) -> Any:
-    """Unpickle a named tuple of a problem, which must be a variable of the module."""
+def named_in(module: str, name: str) -> "Problem":
+    """Unpickle a problem, which must be a variable of the module."""
     for value in vars(importlib.import_module(module)).values():
-        if isinstance(value, Problem) and value.name == problem:
-            return value.public[kind](*values)
+        if isinstance(value, Problem) and value.name == name:
+            return value
     raise AttributeError(
-        f"{module} has no Problem named {problem!r}, of which this {kind} is: "
+        f"{module} has no Problem named {name!r}, which was pickled, or a result of which: "
         "assign it to a variable of that module"
     )
+
+
+def restored(problem: "Problem", kind: str, values: tuple[Any, ...]) -> Any:
+    """Unpickle a named tuple of a problem."""
+    return problem.public[kind](*values)
 
 
 class Problem:
@@ -176,8 +180,10 @@ class Problem:
         self.public: dict[str, Any] = {}
         self.several: Problem | None = None
         if several is not None:
-            self.several = copy.copy(self)
-            self.several.take(several, curvature)
+            copy = object.__new__(Problem)
+            vars(copy).update(vars(self))
+            copy.take(several, curvature)
+            self.several = copy
         self.public["VARIANTS"] = self.variants.sums
         self.public |= {kind.__name__: kind for kind in (self.Gradient, self.Parameters, self.Fit)}
         self.define_functions()
@@ -207,13 +213,15 @@ class Problem:
         members |= (
             {"message": "", "gradient_norm": math.nan} if name == "Fit" else {"__slots__": ()}
         )
-        found_by = self.module, self.name, name
         members["__reduce__"] = lambda values: (
             restored,
-            (*found_by, tuple(values)),
+            (self, name, tuple(values)),
             getattr(values, "__dict__", None),
         )
         return type(name, (base,), members)
+
+    def __reduce__(self) -> Any:
+        return named_in, (self.module, self.name)
 
     def __repr__(self) -> str:
         return f"<Problem {self.name!r} of {self.module}>"
@@ -296,8 +304,10 @@ class Problem:
 
     # ---- data in blocks ----
 
-    def summed(self, data: Any, parameters: Any, variant: Any, threads: Any) -> Sums:
-        """The sums of all blocks."""
+    def summed(
+        self, data: Any, parameters: Any, variant: Any, threads: Any, sums: Any = None
+    ) -> Sums:
+        """The sums of all blocks, as the public `sums` or another function gives those of one."""
         blocks, y, s, class_weight, smoothing = data
         refuse_beside_blocks(y, s)
         options = {"variant": variant, "threads": blocks.threads if threads is None else threads}
@@ -305,7 +315,8 @@ class Problem:
             options["class_weight"] = class_weight
         if self.variants.target is validate.CLASSES:
             options["label_smoothing"] = smoothing
-        call = functools.partial(sums_of_block, self.public["sums"], parameters, options)
+        sums = sums or self.public["sums"]
+        call = functools.partial(sums_of_block, sums, parameters, options)
         total: Sums | None = blocks.total(call)
         if total is None:
             raise ValueError("X has no blocks, and the average of nothing is not defined")
@@ -335,8 +346,44 @@ class Problem:
                 return self.averaged_over(data, settings, arrays)
         return math.inf, tuple(map(np.zeros_like, arrays))
 
-    def model_over(self, data: Any, settings: descent.Settings, validation: Any) -> descent.Model:
-        """What a descent over blocks uses; refuses what it cannot do."""
+    def multiplied_over(
+        self, data: Any, settings: descent.Settings, arrays: Any, vector: Any
+    ) -> Any:
+        """The Hessian-vector product of all blocks; 0 where it overflows."""
+        self.products.refuse_loops(settings.variant)
+        if validate.all_finite((*arrays, *vector)):
+            both = *self.variants.scalars(arrays), *self.variants.scalars(vector)
+            call = data, both, settings.variant, settings.threads, self.product_sums
+            with contextlib.suppress(FloatingPointError):
+                _, weight, sums = self.summed(*call)
+                totals = 0.0, weight, *map(np.atleast_1d, sums)
+                _, means = averaged(totals, settings.reg, vector)
+                product = tuple(map(np.asarray, means, [vector[0].dtype] * len(means)))
+                if validate.all_finite(product):
+                    return product
+        return tuple(map(np.zeros_like, vector))
+
+    def product_sums(
+        self,
+        X: Any,
+        y: Any,
+        *parameters: Any,
+        sample_weight: Any,
+        variant: str,
+        threads: int | None,
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+    ) -> Sums:
+        """The sums for a Hessian-vector product, whose vector comes after the parameters."""
+        data = X, y, sample_weight, class_weight, label_smoothing
+        options, wanted = (0.0, 0.0, variant, threads), (False, Goal.SUMS)
+        products = self.of(y, parameters).products
+        with np.errstate(all="ignore"):
+            _, weight, out = products.validated(data, parameters, options, wanted)
+        return Sums(0.0, weight, self.Gradient(*products.values(out, parameters)))
+
+    def refuse_over_blocks(self, settings: descent.Settings, validation: Any) -> None:
+        """Refuse what a descent over blocks cannot do."""
         if settings.learning_rate is None:
             raise ValueError(
                 "learning_rate is None, and for data in blocks no safe rate is computed: pass a "
@@ -349,6 +396,9 @@ class Problem:
                     f"{name} was given and X is Blocks, of which each iteration reads all: "
                     f"pass {name}=None"
                 )
+
+    def model_over(self, data: Any) -> descent.Model:
+        """What a descent over blocks uses."""
         return dataclasses.replace(
             self.model,
             curvature=None,
@@ -359,19 +409,23 @@ class Problem:
 
     def surveyed(self, data: Any, given: Any, sizes: Any, or_else: str) -> Any:
         """What `prepared` gives, of data in blocks: a row of zeros stands for their samples."""
-        variants, target = self.variants, self.variants.target
         refuse_beside_blocks(*data[1:3])
-        found = data[0].total(functools.partial(survey, target))
+        targets = [p.variants.target for p in (self, self.several) if p]
+        found = data[0].total(functools.partial(survey, targets))
         if found is None or found.samples == 0:
             raise ValueError(
                 "X has no sample of positive weight in any block, and the average of nothing is "
                 "not defined: pass blocks with at least one"
             )
-        axes, labels = tuple(variants.shapes.values()), found.labels
-        X, shape = np.zeros((1, found.features), found.dtype), (found.samples, found.features)
-        started = descent.initial(axes, given, shape, labels, sizes, or_else)
+        labels, (samples, features, columns) = found.labels, found[:3]
+        if columns:
+            labels = np.broadcast_to(0.0, (samples, columns))
+        problem = self.of(labels, given)
+        variants, target = problem.variants, problem.variants.target
+        axes, X = tuple(variants.shapes.values()), np.zeros((1, features), found.dtype)
+        started = descent.initial(axes, given, (samples, features), labels, sizes, or_else)
         arrays = variants.converted(X, started)
-        if target.remedy is not None:
+        if target.remedy is not None and not columns:
             try:
                 target.check(labels, X, len(arrays[-1]), "y", "y")
             except ValueError as error:
@@ -380,7 +434,7 @@ class Problem:
             if sizes[0] is None and all(p is None for p in given):
                 descent.refuse_single_class(labels, or_else)
         y = np.zeros(1, target.dtype or X.dtype)
-        return ((X, y, NO_WEIGHTS[X.itemsize], ALL_ROWS), None), arrays
+        return problem, ((X, y, NO_WEIGHTS[X.itemsize], ALL_ROWS), None), arrays
 
     # ---- the public products, average, predictions and descent ----
 
@@ -524,7 +578,6 @@ class Problem:
         self, data: Any, parameters: Any, start: Any, settings: descent.Settings, network: Any
     ) -> Any:
         """The result of `descend`; `network` holds hidden, std and validation of two layers."""
-        problem = self.of(data[1], parameters)
         with np.errstate(all="ignore"):
             parameters = descent.continued(start, self.Parameters._fields, parameters)
             variant = validate.variant(settings.variant, self.variants.sums)
@@ -534,12 +587,13 @@ class Problem:
             if not self.network:
                 descent.refuse_bias(parameters[1], settings.fit_bias)
             hidden, std, validation = network
-            model = problem.model
-            if isinstance(data[0], Blocks):
-                model = problem.model_over(data, settings, validation)
-            (batch, _), arrays = problem.prepared(
+            over_blocks = isinstance(data[0], Blocks)
+            if over_blocks:
+                self.refuse_over_blocks(settings, validation)
+            problem, (batch, _), arrays = self.prepared(
                 data, parameters, (None, hidden, std, settings.rng), ", or weights to start from"
             )
+            model = problem.model_over(data) if over_blocks else problem.model
             measure = None if validation is None else self.accuracies(batch, validation, arrays)
             losses = np.empty(0) if start is None else start.losses
         found = descent.run(model, batch, arrays, settings, losses, measure)
@@ -551,14 +605,15 @@ class Problem:
         return fit
 
     def prepared(self, data: Any, given: Any, sizes: Any, or_else: str) -> Any:
-        """The validated batch and weights, and the parameters to start from.
+        """The problem, see `of`, the validated batch and weights, and parameters to start from.
 
         `sizes` has classes, hidden, std and seed for parameters that are not `given`; `or_else`
         completes the advice on labels that do not say how many classes there are.
         """
         if isinstance(data[0], Blocks):
             return self.surveyed(data, given, sizes, or_else)
-        variants, X, axes = self.variants, validate.samples(data[0]), self.variants.shapes
+        problem, X = self.of(data[1], given), validate.samples(data[0])
+        variants, axes = problem.variants, problem.variants.shapes
         y, weights = variants.target.array(data[1], X), validate.weights(data[2], X)
         counted = y if weights is None or weights.rows is None else y[weights.rows]
         started = descent.initial(tuple(axes.values()), given, X.shape, counted, sizes, or_else)
@@ -567,7 +622,7 @@ class Problem:
         new = sizes[0] is None and all(p is None for p in given)
         if variants.target.remedy is not None and new:
             descent.refuse_single_class(y[batch[3]] if len(batch[3]) else y, or_else)
-        return (batch, weights), arrays
+        return problem, (batch, weights), arrays
 
     def optimised(self, data: Any, options: Any, fit_bias: bool, sizes: Any) -> Any:
         """The result of `objective`; `sizes` has classes, hidden, std and rng."""
@@ -576,14 +631,16 @@ class Problem:
         options = validate.not_negative("reg", reg), 0.0, variant, validate.threads(threads)
         sizes, given = (*numbers, descent.seed_from(rng)), (None,) * len(self.variants.shapes)
         or_else = ", or classes= with their number" if self.variants.dimensions[-1] else ""
-        problem = self.of(data[1], given)
         with np.errstate(all="ignore"):
-            checked, start = problem.prepared(data, given, sizes, or_else)
+            problem, checked, start = self.prepared(data, given, sizes, or_else)
             validate.finite("X", checked[0][0], checked[0][3] if len(checked[0][3]) else None)
         if isinstance(data[0], Blocks):
             settings = descent.Settings(reg=options[0], variant=variant, threads=options[3])
-            answer = functools.partial(problem.followed_over, data, settings)
-            return ObjectiveOverBlocks(problem, start, fit_bias, answer)
+            answer, product = (
+                functools.partial(over, data, settings)
+                for over in (problem.followed_over, problem.multiplied_over)
+            )
+            return ObjectiveOverBlocks(problem, start, fit_bias, answer, product)
         return Objective(problem, start, fit_bias, checked, options)
 
     def accuracies(self, batch: Any, validation: Any, arrays: Any) -> Callable[..., Any]:

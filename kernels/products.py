@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numba
 import numpy as np
 
 from .engine.driver import Kernel, driver_types, make_driver
@@ -49,8 +50,10 @@ class Products(Computation):
         driver, many = make_driver(residual, *layers), None
         if not self.scalar_bias:
             many = make_driver(residual, *layers, by_parameters=True)
-        types = driver_types(self.dimensions, self.label, halves=halves)
-        self.kernel = Kernel(driver, types, many, halves)
+        self.kernel, self.sums_kernel = (
+            Kernel(driver, driver_types(self.dimensions, self.label, out, halves), many, halves)
+            for out in (None, numba.types.float64)
+        )
         self.ready_parameters = functools.partial(ready_pair, self.ready_parameters, self.first)
         product = product or vectorised(second_derivative)
         self.sums = {"numpy": product, "tiled": product}
@@ -79,7 +82,8 @@ class Products(Computation):
                 f"{given} is given and {absent} is None: pass both, or None for both if there is "
                 "no bias"
             )
-        return super().validated(data, parameters, options, wanted)
+        loss, weight, out = super().validated(data, parameters, options, wanted)
+        return loss, weight, out[-half:]  # of no samples there are zeros for the parameters, too
 
     def refuse_loops(self, variant: Any) -> None:
         """Raise an error for the variants that are lessons about the gradient."""

@@ -77,13 +77,26 @@ def add_in_tree(parts: Iterable[Any]) -> Any:
     Neighbours are added, then neighbouring pairs, and so on, so that at most log2(n) + 1 of n parts
     are held at a time. The order of the additions depends only on the number of parts.
     """
-    held: list[Any] = []
-    for n, part in enumerate(parts, 1):
-        carry, total = n, part
-        while carry % 2 == 0:
-            carry, total = carry // 2, held.pop() + total
-        held.append(total)
-    while len(held) > 1:
-        last = held.pop()
-        held.append(held.pop() + last)
-    return held[0] if held else None
+    return total_of_spans((n, 1, part) for n, part in enumerate(parts))
+
+
+Span: TypeAlias = tuple[int, int, Any]  # the first part, how many, and their total
+
+
+def add_neighbours(spans: Iterable[Span]) -> list[Span]:
+    """Return the spans, in order, after the additions of the tree whose operands are among them."""
+    held: list[Span] = []
+    for first, length, total in spans:
+        while held and first % (2 * length) and held[-1][:2] == (first - length, length):
+            first, length, total = first - length, 2 * length, held.pop()[2] + total
+        held.append((first, length, total))
+    return held
+
+
+def total_of_spans(spans: Iterable[Span]) -> Any:
+    """Return the total of all parts, whose spans are in order; None if there are none."""
+    totals = [total for *_, total in add_neighbours(spans)]
+    while len(totals) > 1:
+        last = totals.pop()
+        totals.append(totals.pop() + last)
+    return totals[0] if totals else None

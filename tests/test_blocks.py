@@ -304,11 +304,75 @@ def test_an_objective_that_overflows():
         assert gradient.tolist() == [0.0, 0.0]
 
 
-def test_products_are_refused():
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("variant", ["numpy", "tiled"])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_hessian_vector_products(problem, variant, dtype):
+    """Against differences of the gradient, with empty blocks, and one whose weights are 0."""
+    X, y, *_ = case_of(problem, 3, dtype=dtype)
+    options = {"reg": 0.3, "variant": variant}
+    options |= {"hidden": 5, "std": 0.5} if problem == "two_layer" else {}
+    exact = blocks_of(X.astype(float), y, some_weights())
+    f, g = (
+        PROBLEMS[problem].objective(Blocks(blocks), None, **options)
+        for blocks in (blocks_of(X, y, some_weights().astype(dtype)), exact)
+    )
+    rng = np.random.default_rng(1)
+    flat, p = rng.normal(size=(2, f.size)).astype(dtype).astype(float)
+    product = f.hessp(flat, p)
+    assert (product.dtype, product.shape) == (np.float64, (f.size,))
+    # Of a third derivative of at most 100 ‖p‖² and gradients of at most 10, each rounded.
+    step, length = 1e-5, np.linalg.norm(p)
+    right = (g(flat + step * p)[1] - g(flat - step * p)[1]) / (2 * step)
+    eps = np.finfo(dtype).eps
+    bound = 100 * (length * step) ** 2 * length + 60 * 10 * 2.3e-16 / step + 600 * eps * length
+    assert np.abs(product - right).max() <= bound
+    assert np.abs(right).max() > 100 * bound
+    assert f.hessp(flat, p).tobytes() == product.tobytes()
+
+
+def test_hessian_vector_products_are_the_averaged_sums_of_the_blocks():
+    """They have the bits of one block where there is one, and are 0 where they overflow."""
     X, y, *_ = case_of("logistic")
-    f = logistic.objective(Blocks(blocks_of(X, y)), None)
-    with pytest.raises(TypeError, match="hessp is not computed for data in blocks: pass method='L"):
-        f.hessp(f.start(), f.start())
+    one = logistic.objective(Blocks([(X, y)]), None, reg=0.1, fit_bias=False)
+    whole = logistic.objective(X, y, reg=0.1, fit_bias=False)
+    flat, p = np.random.default_rng(0).normal(size=(2, 3))
+    assert one.hessp(flat, p).tolist() == whole.hessp(flat, p).tolist()
+    for far in (np.full(3, np.nan), np.full(3, 1e308)):
+        with np.errstate(all="raise"):
+            assert one.hessp(flat, far).tolist() == [0.0] * 3
+    assert np.abs(one.hessp(flat, np.full(3, 1e200))).min() > 1e196  # its penalty overflows
+    with pytest.raises(ValueError, match="variant 'loop' has no Hessian-vector product"):
+        logistic.objective(Blocks([(X, y)]), None, variant="loop").hessp(np.zeros(4), np.zeros(4))
+
+
+def test_newton_over_blocks():
+    X, y, *_ = case_of("softmax", 2)
+    f = softmax.objective(Blocks(blocks_of(X, y)), None, reg=0.1)
+    found = minimize(f, f.start(), jac=True, hessp=f.hessp, method="trust-ncg", tol=1e-7)
+    assert np.abs(softmax.objective(X, y, reg=0.1)(found.x)[1]).max() <= 1e-6
+
+
+def test_a_fit_of_several_targets():
+    X, *_ = case_of("linear")
+    Y = np.random.default_rng(0).normal(size=(60, 2))
+    blocks, whole = Blocks(blocks_of(X, Y)), linear.objective(X, Y, reg=0.1)
+    f = linear.objective(blocks, None, reg=0.1)
+    flat, p = np.random.default_rng(1).normal(size=(2, 8))
+    assert (f.size, f.unpack(flat).w.shape) == (8, (3, 2))
+    np.testing.assert_allclose(f(flat)[1], whole(flat)[1], rtol=0, atol=1e-13)
+    np.testing.assert_allclose(f.hessp(flat, p), whole.hessp(flat, p), rtol=0, atol=1e-13)
+    options = {"learning_rate": 0.1, "max_iter": 5, "tol": 0}
+    fits = [linear.descend(*data, **options) for data in ((blocks, None), (X, Y))]
+    np.testing.assert_allclose(fits[0].w, fits[1].w, rtol=0, atol=1e-13)
+    more = linear.descend(blocks, None, start=fits[0], **options)
+    assert more.losses[:5].tolist() == fits[0].losses.tolist()
+    with pytest.raises(
+        ValueError, match=r"y has shape \(60, 2\), several targets, and w the weight"
+    ):
+        linear.descend(blocks, None, w=np.zeros(3), **options)
+    wide = Blocks([(X[:3], np.ones((3, 5)))])
+    assert linear.objective(wide, None).size == 20
 
 
 # ---- descent ----

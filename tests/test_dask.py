@@ -131,8 +131,30 @@ def test_objective_and_descent(problem, scheduler):
         f = where.objective(**data, reg=0.1, **sizes)
         found = minimize(f, f.start(), jac=True, method="L-BFGS-B", options={"maxiter": 5})
         fit = where.descend(**data, reg=0.1, learning_rate=0.1, max_iter=5, tol=0, **sizes)
-        results.append(bits((found.x, found.fun, *fit[:3])))
+        product = f.hessp(found.x, np.linspace(-1, 1, f.size))
+        results.append(bits((found.x, found.fun, product, *fit[:3])))
     assert results[0] == results[1]
+
+
+def test_blocks_in_the_memory_of_workers(client, monkeypatch):
+    """A task takes those of a worker, wherever they are, and the tree is the same."""
+    X, y, *parameters = case_of("linear")
+    with client.as_current():
+        workers, arrays = list(client.nthreads()), ([], [])
+        for n in range(6):
+            for whole, blocks in zip((X, y), arrays, strict=True):
+                block = da.from_array(whole[10 * n : 10 * n + 10], chunks=-1)
+                blocks.append(client.persist(block, workers=workers[n in (1, 2, 5)]))
+        X_, y_ = (da.concatenate(blocks) for blocks in arrays)
+        X_, y_ = client.persist([X_, y_])
+        rows = ((10,) * 6,)
+        expected = kernels.linear.loss_and_gradient(blocks_of(X, y, rows=rows), None, *parameters)
+        for held in (2**30, 2**9, 0):
+            monkeypatch.setattr(kernels_dask, "HELD", held)
+            answer = kernels_dask.linear.loss_and_gradient(X_, y_, *parameters)
+            assert bits(answer) == bits(expected)
+        monkeypatch.undo()
+        assert sorted(kernels_dask.groups(X_)) == [[0, 3, 4], [1, 2, 5]]
 
 
 def test_unknown_numbers_of_rows(scheduler):
@@ -176,6 +198,35 @@ def test_the_graph_is_optimised_once(monkeypatch):
     with dask.config.set(scheduler="synchronous"):
         kernels_dask.linear.descend(*arrays_of(X, y), learning_rate=0.1, max_iter=5, tol=0)
     assert len(calls) == 1
+
+
+@pytest.mark.parametrize("light", [0, 2**22], ids=["one", "all"])
+def test_a_block_is_read_in_the_task_that_sums_it(light, monkeypatch):
+    """What several blocks need, such as a mean over all, is a task of its own, and runs once."""
+    monkeypatch.setattr(kernels_dask, "LIGHT", light)
+    X, y, *parameters = case_of("linear")
+    read = []
+    load = dask.delayed(lambda n: read.append(n) or X[10 * n : 10 * n + 10], pure=True)
+    X_ = da.concatenate([da.from_delayed(load(n), (10, 3), float) for n in range(6)])
+    y_ = da.from_array(y, chunks=10)
+    rows, graphs = ((10,) * 6,), []
+    with dask.config.set(scheduler="synchronous"):
+        f = kernels_dask.linear.objective(X_, y_)
+        read.clear()
+        get = dask.local.get_sync
+        with dask.config.set(
+            scheduler=lambda graph, *a, **o: graphs.append(graph) or get(graph, *a)
+        ):
+            answer = kernels_dask.linear.loss_and_gradient(X_, y_, *parameters)
+        assert len(graphs[0]) == (1 if light else 6)
+        assert sorted(read) == list(range(6))
+        expected = kernels.linear.loss_and_gradient(blocks_of(X, y, rows=rows), None, *parameters)
+        assert bits(answer) == bits(expected)
+        assert f.size == 4
+        read.clear()
+        centred = kernels_dask.linear.loss(X_ - X_.mean(axis=0), y_, *parameters)
+    assert sorted(read) == list(range(6))
+    assert centred == pytest.approx(kernels.linear.loss(X - X.mean(axis=0), y, *parameters), 1e-12)
 
 
 def test_a_task_starts_no_threads(woken):
@@ -278,7 +329,7 @@ def test_errors_of_arrays_and_their_advice():
 
 
 def of_all_problems():
-    """The bytes of losses, gradients, optima and descents of every problem, with weights."""
+    """The bytes of losses, gradients, products and descents of every problem, with weights."""
     found = {}
     for problem in PROBLEMS:
         X, y, *parameters = large_batch(problem)
@@ -291,7 +342,13 @@ def of_all_problems():
         names = PROBLEMS[problem].Parameters._fields
         start = dict(zip(names, parameters, strict=True))
         fit = over.descend(X_, y_, **start, **options, learning_rate=0.1, max_iter=4, tol=0)
-        found[problem] = bits((*answer, *fit[:3]))
+        f = over.objective(X_, y_, **options)
+        product = f.hessp(f.start(), np.linspace(-1, 1, f.size))
+        found[problem] = bits((*answer, *fit[:3], product))
+        if problem == "softmax":  # soft labels
+            P = np.random.default_rng(4).dirichlet(np.ones(5), len(X))
+            P_ = da.from_array(P, chunks=(*rows, -1))
+            found["soft"] = bits(over.loss_and_gradient(X_, P_, *parameters, **options))
     return found
 
 

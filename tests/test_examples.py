@@ -17,6 +17,7 @@ SCRIPTS = sorted(
     path.stem for path in EXAMPLES.glob("*.py") if path.stem not in ("figures", "poisson")
 )
 SMALL = {"divide_by_n": {"largest": 256}, "lbfgs": {"N": 3000}, "newton": {"N": 3000}}
+SMALL["dask_logistic"] = {"N": 20_000, "D": 10, "rows": 3000}
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +37,14 @@ def results(tmp_path_factory):
     return run
 
 
-def test_there_are_eleven():
-    assert len(SCRIPTS) == 11
+def test_there_are_twelve():
+    assert len(SCRIPTS) == 12
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+SLOW = {"dask_logistic": pytest.mark.slow}  # it starts two clusters
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=SLOW.get(name, ())) for name in SCRIPTS])
 def test_a_picture_is_drawn(name, results):
     picture = imread(results(name)[1])
     assert min(picture.shape[:2]) >= 200
@@ -236,6 +240,20 @@ def test_huber(results):
         assert np.abs(A.T @ slopes / len(A)).max() <= 1e-8
     np.testing.assert_allclose(found["newton"], np.append(w, b), rtol=0, atol=1e-6)
     assert abs(w[0] - 2) < 0.2
+
+
+@pytest.mark.slow
+def test_dask_logistic(results, tmp_path):
+    from dask_logistic import GTOL, REG, write
+
+    one, two = results("dask_logistic")[0].values()
+    assert one.tobytes() == two.tobytes()
+    write(tmp_path, **SMALL["dask_logistic"])
+    X, y = (np.load(tmp_path / f"{name}.npy").astype(float) for name in "Xy")
+    A, reg = np.column_stack([X, np.ones(len(y))]), REG * np.append(np.ones(10), 0)
+    # It stops at its gradient of float32, whose parameters and scores of at most 20 are rounded.
+    gradient = A.T @ (-y / (1 + np.exp(y * (A @ one)))) / len(y) + reg * one
+    assert np.abs(gradient).max() <= GTOL + 20 * 2 * np.finfo(np.float32).eps
 
 
 def test_lbfgs(results):

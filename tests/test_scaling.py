@@ -1,6 +1,7 @@
 """The recipes of docs/scaling.md for other engines, each run where its library is installed."""
 
 import importlib.util
+import os
 import re
 import shutil
 import subprocess
@@ -60,6 +61,7 @@ def run(tmp_path, program, *launcher):
     done = subprocess.run(
         [*launcher, sys.executable, str(script)],
         cwd=ROOT,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable},
         capture_output=True,
         text=True,
         timeout=600,
