@@ -90,7 +90,9 @@ def cast_signs(y: Any, dtype: Any) -> Any:
 
 def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
     w, b = parameters
-    if type(b) is not float:
+    if type(b) in (np.float32, np.float64):
+        b = float(b)
+    elif type(b) is not float:
         b = 0.0 if b is None else float(cast(b, F64)) if np.ndim(b) == 0 else b
     if not (type(w) is ndarray and w.dtype is dtype and w.flags.c_contiguous):
         w = cast(w, dtype)

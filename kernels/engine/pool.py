@@ -34,7 +34,7 @@ NEXT, DONE, WAITED = 0, 8, 9
 CHUNK_SPINS = 100_000  # limit on busy-waiting for the last chunk; a spin takes some 20 ns
 SPIN_SECONDS, SPIN_MICROSECONDS = 60e-6, 1000  # least time to busy-wait for a call; default limit
 FEW = 4  # chunks that are done before a sleeping helper has woken
-REST = 20  # calls' lengths without helpers, after they made a call take twice as long
+REST = 20  # calls' lengths without helpers, at most, after they made a call take twice as long
 YIELD_SPINS = 1_000  # on the other threads of a phase, which may be waiting for this processor
 
 
@@ -199,6 +199,7 @@ class Pool:
         self.call_epoch = np.zeros(1, np.int64)  # a leader adds 1 for the helpers that busy-wait
         self.spin, self.spin_limit, self.of_a_spin = SPIN_SECONDS, 0.0, 1.0  # seconds
         self.ended = self.rested = 0.0  # when the last call ended; until when helpers are left out
+        self.rest = 1  # calls' lengths that they were left out last, doubled each time in a row
         self.reset()
 
     def reset(self) -> None:
@@ -261,8 +262,10 @@ class Pool:
         self.ended = time.perf_counter()
         took, waited = self.ended - begun, chunk_counters[WAITED] * self.of_a_spin
         self.spin = min(max(SPIN_SECONDS, took), self.spin_limit)
-        if not done or waited > took / 2:  # somebody else had the helper's processor
-            self.rested = self.ended + REST * took
+        late = not done or waited > took / 2  # somebody else had the helper's processor
+        self.rest = min(2 * self.rest, REST) if late else 1
+        if late:
+            self.rested = self.ended + self.rest * took
         return tuple(result)
 
     def wake(self, helpers: int, job: Job) -> None:
