@@ -180,7 +180,7 @@ class Problem:
         self.public: dict[str, Any] = {}
         self.several: Problem | None = None
         if several is not None:
-            copy = object.__new__(Problem)
+            copy = object.__new__(Problem)  # copy.copy would look for the variable, as pickle does
             vars(copy).update(vars(self))
             copy.take(several, curvature)
             self.several = copy

@@ -10,10 +10,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import numba
 import numpy as np
 
-from .engine.driver import Kernel, driver_types, make_driver
 from .engine.reduce import Goal
 from .engine.tile_pass import constant_product, pointwise_product
 from .variants import Computation, Variants
@@ -46,14 +44,7 @@ class Products(Computation):
         else:
             self.first, halves = len(self.dimensions), 1
             residual = constant_product(second_derivative)
-        layers = not self.single_layer, self.scalar_bias, halves == 2
-        driver, many = make_driver(residual, *layers), None
-        if not self.scalar_bias:
-            many = make_driver(residual, *layers, by_parameters=True)
-        self.kernel, self.sums_kernel = (
-            Kernel(driver, driver_types(self.dimensions, self.label, out, halves), many, halves)
-            for out in (None, numba.types.float64)
-        )
+        self.make_kernels(residual, halves)
         self.ready_parameters = functools.partial(ready_pair, self.ready_parameters, self.first)
         product = product or vectorised(second_derivative)
         self.sums = {"numpy": product, "tiled": product}

@@ -150,6 +150,17 @@ class Computation:
         self.cast_y = cast_signs if self.signs else cast if target.dtype is None else cast_labels
         self.label = numba.types.int64 if target.dtype == INT64 else None
 
+    def make_kernels(self, residual: Callable[..., Any], halves: int = 1) -> None:
+        """Set the kernels, compiled when first needed; `halves` is that of `Kernel`."""
+        layers = not self.single_layer, self.scalar_bias, halves == 2
+        driver, many = make_driver(residual, *layers), None
+        if not self.scalar_bias:
+            many = make_driver(residual, *layers, by_parameters=True)
+        self.kernel, self.sums_kernel = (
+            Kernel(driver, driver_types(self.dimensions, self.label, out, halves), many, halves)
+            for out in (None, numba.types.float64)
+        )
+
     # ---- what goes in and out ----
 
     def ready(self, X: Any, y: Any, parameters: Any, s: Any, smoothing: float, of_out: Any) -> Any:
@@ -421,15 +432,7 @@ class Variants(Computation):
         residual: Callable[..., Any],
     ) -> None:
         super().__init__(shapes, target)
-        residual = pointwise(residual) if self.scalar_bias else residual
-        layers = not self.single_layer, self.scalar_bias
-        driver, many = make_driver(residual, *layers), None
-        if not self.scalar_bias:
-            many = make_driver(residual, *layers, by_parameters=True)
-        self.kernel, self.sums_kernel = (
-            Kernel(driver, driver_types(self.dimensions, self.label, out), many)
-            for out in (None, numba.types.float64)
-        )
+        self.make_kernels(pointwise(residual) if self.scalar_bias else residual)
         # The vectors of the tiled kernel exist only compiled: without a compiler NumPy stands in.
         tiled = numpy if numba.config.DISABLE_JIT else self.tiled
         python = getattr(loop, "py_func", loop)

@@ -99,11 +99,13 @@ def make_driver(  # noqa: C901
             layers, written = parameters, out
         K, penalised = layers[1].size, layers[first:]
         fits &= layer_fits(D, K, layers[0], layers[1])
-        fits &= layer_fits(D, K, penalised[0], penalised[1])
+        if directional:
+            fits &= layer_fits(D, K, penalised[0], penalised[1])
         if two_layers:
             above = layers[3].size
             fits &= layer_fits(K, above, layers[2], layers[3])
-            fits &= layer_fits(K, above, penalised[2], penalised[3])
+            if directional:
+                fits &= layer_fits(K, above, penalised[2], penalised[3])
         if not fits & targets_fit(y, N, above if two_layers else K):
             return 0.0, 0.0, 1.0, True
         N = rows.size if rows.size > 0 else N
