@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from . import descent, validate
 from .arrays import Array, real_array
 from .engine.driver import is_small, key_of, run_shared
-from .engine.pool import NO_WORKSPACE, Role
+from .engine.pool import ALONE
 from .engine.reduce import Goal
 from .variants import F64, is_moderate
 
@@ -53,7 +53,7 @@ class Objective(Generic[P]):
         self.tiled = tiled and not (weights and weights.spread)
         serial = self.tiled and is_small(batch[0], start)
         self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
-        self.alone = [NO_WORKSPACE[self.dtype.itemsize], int(Role.SERIAL)] if serial else []
+        self.alone = ALONE if serial else ()
 
     def lay_out(self, problem: Any, start: tuple[Array, ...], fit_bias: bool) -> None:
         """Define where each parameter stands in a vector."""
@@ -80,7 +80,7 @@ class Objective(Generic[P]):
             call[1] = arrays[0], arrays[1].item()
         invalid: float = True
         if self.serial:
-            loss, _, invalid, _ = self.serial(*call)
+            loss, _, invalid = self.serial(*call)
         elif self.tiled:
             loss, _, invalid = run_shared(self.variants.kernel, call, self.threads)
         answer = self.carefully(self.variants, arrays) if invalid else (loss, slope.astype(F64))
@@ -113,7 +113,7 @@ class Objective(Generic[P]):
             call[1] = products.inputs(arrays)
         invalid: float = True
         if self.serial:
-            _, _, invalid, _ = products.kernel[key_of(*self.data[0][:2])](*call)
+            _, _, invalid = products.kernel[key_of(*self.data[0][:2])](*call)
         elif self.tiled:
             _, _, invalid = run_shared(products.kernel, call, self.threads)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)

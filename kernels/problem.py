@@ -24,7 +24,7 @@ from .arrays import as_array, describe, real_array
 from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
 from .engine.driver import driver_types, is_small, run_shared
-from .engine.pool import NO_WORKSPACE, Role
+from .engine.pool import ALONE
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
 from .objective import Objective, ObjectiveOverBlocks
@@ -43,7 +43,7 @@ TUPLES = {
     are those after each epoch, where a validation set was given.
     """,
 }
-SERIAL, LARGEST = int(Role.SERIAL), sys.float_info.max
+LARGEST = sys.float_info.max
 LIGHT, HEAVY = validate.LIGHT, validate.HEAVY
 
 
@@ -279,9 +279,9 @@ class Problem:
                     check_ready(taken if s is None else taken[weights != 0])
                 if out is not None:
                     into = variants.written_into(out, into, (*batch, *inputs, y))
-                call, size = (batch, inputs, into, (reg, rate), wanted), x.itemsize
+                call = batch, inputs, into, (reg, rate), wanted
                 if is_small(x, into):
-                    loss, weight, invalid, _ = kernel[key](*call, NO_WORKSPACE[size], SERIAL)
+                    loss, weight, invalid = kernel[key](*call, *ALONE)
                 else:
                     loss, weight, invalid = run_shared(kernel, call, threads)
                 if not invalid and (s is None or LIGHT <= weight <= HEAVY):

@@ -20,7 +20,5 @@ def woken(monkeypatch):
     monkeypatch.setattr(pool, "REST", 0)
     monkeypatch.setattr(POOL, "rested", 0.0)
     numbers, wake = [], POOL.wake
-    monkeypatch.setattr(
-        POOL, "wake", lambda helpers, job: numbers.append(helpers) or wake(helpers, job)
-    )
+    monkeypatch.setattr(POOL, "wake", lambda helpers: numbers.append(helpers) or wake(helpers))
     return numbers

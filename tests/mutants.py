@@ -76,14 +76,15 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
         for file in ("descend", "loop", "rates", "results", "settings", "start")
     },
     "engine/pool": (
-        ["engine/test_pool", "engine/test_driver", "test_threads", "test_processes"],
+        ["engine/test_pool", "engine/test_team", "test_threads", "test_processes"],
         "",
     ),
+    "engine/team": (["engine/test_pool", "engine/test_team"], ""),
     "engine/cache": ([*CACHE, "test_versions"], ""),
     "engine/vmath": (["engine/test_vmath"], ""),
     **{
         file: (
-            [*ANSWERS, "engine/test_tile_pass", "engine/test_driver", "test_threads"],
+            [*ANSWERS, "engine/test_tile_pass", "engine/test_parameter_pass", "test_threads"],
             "(logistic or softmax or thread or driver or tile_pass) and not border",
         )
         for file in TILED

@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from ..engine.driver import Kernel, array
 from ..engine.jit import jit, jit_inline
-from ..engine.pool import Role
 from ..engine.reduce import Goal
+from ..engine.team import LENGTH
 
 MAX_RISES = 10  # losses in a row that rose, the last to more than 10 times the first
 MAX_ABOVE = 100  # losses in a row above twice the first
@@ -126,11 +126,9 @@ def compiled_loop(
 
     @jit_inline
     def loss_and_gradient(batch, arrays, gradient, reg):
-        counters = np.empty(0, np.int64)
-        workspace = np.empty((0, 0), batch[0].dtype), np.empty((0, 0)), counters, counters
-        wanted, serial = (np.bool_(True), np.intp(Goal.GRADIENT)), np.intp(Role.SERIAL)
-        call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, workspace, serial
-        loss, _, invalid, _ = driver(*call)
+        wanted, team = (np.bool_(True), np.intp(Goal.GRADIENT)), np.empty(LENGTH, np.int64)
+        call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, team, np.intp(0)
+        loss, _, invalid = driver(*call)
         return np.nan if invalid >= 1 else loss, gradient[1]
 
     loop = descent_loop(loss_and_gradient)

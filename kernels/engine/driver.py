@@ -13,10 +13,12 @@ from numba import types
 from .average import average
 from .cache import entry_point
 from .jit import device_function, jit
-from .parameter_pass import LEAST_SCORES, MANY, make_parameter_pass, plan_pass, workspace_shape
-from .pool import DONE, POOL, WAITED, Role, atomic_fetch_add, spin_until_done, workspace_type
+from .parameter_pass import LEAST_SCORES, MANY, items_of_pass, make_parameter_pass, plan_pass
+from .pool import POOL
 from .reduce import Goal, reduce_layer, squares, totals
+from .team import TEAM, lead, make_task
 from .tile_pass import (
+    DONE,
     geometry,
     gradient_length,
     hidden_layer,
@@ -73,13 +75,14 @@ def make_driver(  # noqa: C901
     first = 0  # of what is penalised
     if directional:
         first, halves = 4 if two_layers else 2, 2
-    tile_pass = make_tile_pass(below(residual) if two_layers else residual, first)
-    parameter_pass: Any = None
     if by_parameters:
-        parameter_pass = make_parameter_pass(residual, two_layers, first)
+        run_pass = make_parameter_pass(residual, two_layers, first)
+    else:
+        run_pass = make_tile_pass(below(residual) if two_layers else residual, first)
+    task = make_task(run_pass)
 
-    def driver(batch, parameters, out, settings, wanted, workspace, role):  # noqa: C901
-        """Run the part of a call that `role` selects; return (loss, weight, invalid count, done).
+    def driver(batch, parameters, out, settings, wanted, team, helpers):  # noqa: C901
+        """Run a call, with at most this number of helpers; return (loss, weight, invalid count).
 
         batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (want_loss, Goal).
         """
@@ -107,7 +110,7 @@ def make_driver(  # noqa: C901
             if directional:
                 fits &= layer_fits(K, above, penalised[2], penalised[3])
         if not fits & targets_fit(y, N, above if two_layers else K):
-            return 0.0, 0.0, 1.0, True
+            return 0.0, 0.0, 1.0
         N = rows.size if rows.size > 0 else N
         if by_parameters:
             plan = plan_pass(N, D, K, above, X.itemsize, halves)
@@ -116,25 +119,19 @@ def make_driver(  # noqa: C901
             tile, rows_of_chunk, items, scratch_rows, numbers = geometry(
                 N, D, K, above, X.itemsize, is_by_columns(X, rows), halves
             )
-        if role == Role.SERIAL:
-            partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
-            workspace = partials, sums, np.zeros(2 * DONE, np.int64), workspace[3]
-        if role == Role.LEADER:
-            atomic_fetch_add(workspace[3], 0)  # call_epoch, on which idle helpers spin
-        if role != Role.REDUCE:
-            if by_parameters:
-                asked = want_loss, goal, reg, rate
-                spins = parameter_pass(batch, layers, written, plan, workspace, asked)
-                if role == Role.LEADER:
-                    workspace[2][WAITED] = spins
-            else:
-                shapes, want_gradient = (tile, rows_of_chunk, scratch_rows), goal != Goal.NOTHING
-                tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient)
-        if role == Role.WORKER:
-            return 0.0, 0.0, 0.0, False
-        if role == Role.LEADER and not spin_until_done(workspace[2], items):
-            return 0.0, 0.0, 0.0, False
-        partials, (loss, weight, invalid) = workspace[0], totals(workspace[1])
+        partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
+        counters = np.zeros(2 * DONE, np.int64)
+        workspace = partials, sums, counters, team
+        if by_parameters:
+            asked = want_loss, goal, reg, rate
+            call: Any = batch, layers, written, plan, workspace, asked
+        else:
+            shapes = tile, rows_of_chunk, scratch_rows
+            call = batch, layers, shapes, workspace, (want_loss, goal != Goal.NOTHING)
+        if helpers == 0 or not lead(team, helpers, task(call)):
+            counters[:] = 0
+            run_pass(call)
+        loss, weight, invalid = totals(sums)
         averaging, reducing = (reg, rate, weight), goal != Goal.NOTHING and not by_parameters
         if reducing:
             layer, place = (penalised[0], penalised[1]), (written[0], written[1])
@@ -153,7 +150,7 @@ def make_driver(  # noqa: C901
             if want_loss:
                 penalty += 0.5 * squares(layers[0].reshape(-1)) if reg > 0 else 0.0
                 loss = average(loss, weight, reg, penalty)
-        return loss, weight, invalid + (not np.isfinite(loss)), True
+        return loss, weight, invalid + (not np.isfinite(loss))
 
     return jit(driver)
 
@@ -242,7 +239,7 @@ def driver_types(
         written = [array(out or real, max(d, 1)) for d in dimensions]
         settings = types.UniTuple(types.float64, 2), types.Tuple((types.boolean, types.intp))
         parameters = types.Tuple(inputs), types.Tuple(written)
-        return batch, *parameters, *settings, workspace_type(real), types.intp
+        return batch, *parameters, *settings, TEAM, types.intp
 
     return signature
 
@@ -252,7 +249,7 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
     N, D, K, *_ = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
-    items, numbers, many = workspace_shape(*planned, by_columns, by_samples, kernel.halves)
+    items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
     if many and N * (D + 16) * (K + 2) < SMALL:
         threads = 1
-    return POOL.run(kernel[key_of(X, y, many)], call, items, numbers, threads)
+    return POOL.run(kernel[key_of(X, y, many)], call, items, threads)

@@ -18,11 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
 from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit
-from .pool import DONE, NEXT, atomic_advance, atomic_fetch_add, atomic_load, wait_a_moment
 from .reduce import Goal, write_run
+from .team import FAILED, WAITED
 from .tile_pass import (
+    DONE,
+    NEXT,
     SCRATCH_ROWS,
     geometry,
     room_for_targets,
@@ -117,17 +120,15 @@ def plan_pass(N, D, K, above, size, halves):
 
 
 @jit
-def workspace_shape(N, D, K, above, size, by_columns, by_samples, halves):
-    """Return number of items, scratch numbers for each, and whether parameters are split.
+def items_of_pass(N, D, K, above, size, by_columns, by_samples, halves):
+    """Return the number of items that the threads share, and whether parameters are split.
 
-    The items are what the threads share: chunks of samples, which are all that `by_samples` admits,
-    or blocks of the parameters.
+    The items are chunks of samples, which are all that `by_samples` admits, or blocks of the
+    parameters.
     """
     if not by_samples and many_parameters(N, D, K, above, size):
-        plan = plan_pass(N, D, K, above, size, halves)
-        return plan.items, plan.numbers, True
-    _, _, chunks, _, numbers = geometry(N, D, K, above, size, by_columns, halves)
-    return chunks, numbers, False
+        return plan_pass(N, D, K, above, size, halves).items, True
+    return geometry(N, D, K, above, size, by_columns, halves)[2], False
 
 
 @device_function
@@ -301,14 +302,15 @@ def make_parameter_pass(  # noqa: C901
     """
     halves = 2 if direction else 1
 
-    def parameter_pass(batch, layers, written, plan, workspace, wanted):  # noqa: C901
+    def parameter_pass(call):  # noqa: C901
         """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
 
-        wanted = (want_loss, goal, reg, learning rate). Returns how often it has spun in vain.
+        call = (batch, layers, written, plan, workspace, (want_loss, goal, reg, learning rate)).
         """
         keep_out_of_line()
+        batch, layers, written, plan, workspace, wanted = call
         (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, wanted
-        W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
+        W, b, (partials, sums, counters, team) = layers[0], layers[1], workspace
         (D, K), size, gathered, N = W.shape, X.itemsize, rows.size > 0, rows.size or len(X)
         # Scratch that the threads share, and of this thread alone.
         width, shared, several = whole_vectors(K), partials.reshape(-1), plan.rows < N
@@ -350,6 +352,8 @@ def make_parameter_pass(  # noqa: C901
             )
             if atomic_load(counters, DONE) < before:
                 spins = wait_a_moment(spins)
+                if team[FAILED] != 0:  # an item that was taken may never be done
+                    break
                 continue
             if not atomic_advance(counters, NEXT, item):
                 continue
@@ -429,7 +433,7 @@ def make_parameter_pass(  # noqa: C901
                         settings = False, ends, goal, averaging
                     invalid += gradient_item(hidden, R2, penalised2, out, block, settings)
             sums[item, 0], sums[item, 1], sums[item, 2] = loss, weights, invalid
-            atomic_fetch_add(counters, DONE)
-        return spins
+            atomic_add(counters, DONE, 1)
+        atomic_add(team, WAITED, spins)
 
     return device_function(parameter_pass)

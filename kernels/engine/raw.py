@@ -10,8 +10,8 @@ from numba.extending import overload
 from .average import average
 from .jit import device_function, jit_inline
 from .parameter_pass import many_parameters
-from .pool import Role
 from .reduce import Goal
+from .team import LENGTH
 
 
 def if_absent(optional: Any, value: Any) -> Any:
@@ -122,10 +122,8 @@ def serial_call(driver: Callable[..., Any], for_many: Any) -> Any:
 
     @jit_inline
     def call(batch, parameters, out, reg, want_loss, want_gradient):
-        X, counters = batch[0], np.empty(0, np.int64)
         goal = np.intp(Goal.GRADIENT if want_gradient else Goal.NOTHING)
-        workspace = np.empty((0, 0), X.dtype), np.empty((0, 0)), counters, counters
-        settings, wanted = (float(reg), 0.0), (want_loss, goal)
-        return run(batch, parameters, out, settings, wanted, workspace, np.intp(Role.SERIAL))[0]
+        settings, wanted, team = (float(reg), 0.0), (want_loss, goal), np.empty(LENGTH, np.int64)
+        return run(batch, parameters, out, settings, wanted, team, np.intp(0))[0]
 
     return call

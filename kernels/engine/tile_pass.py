@@ -15,9 +15,9 @@ import numpy as np
 from numba import types
 from numba.extending import overload, register_jitable
 
+from .atomics import atomic_add
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit, jit_inline
-from .pool import DONE, NEXT, atomic_fetch_add
 from .vectors import address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
@@ -30,6 +30,7 @@ SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in 
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
 DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
+NEXT, DONE = 0, 8  # counters of a pass, in two cache lines: chunks or items taken, and done
 SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use as scratch
 
 # ---- shapes ----
@@ -433,8 +434,13 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
     """
     halves = 2 if direction else 1
 
-    def tile_pass(batch, layers, shapes, workspace, want_loss, want_gradient):
-        """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`."""
+    def tile_pass(call):
+        """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`.
+
+        call = (batch, layers, shapes, workspace, (want_loss, want_gradient)).
+        """
+        keep_out_of_line()
+        batch, layers, shapes, workspace, (want_loss, want_gradient) = call
         (X, y, weight, rows), (tile, chunk_rows, scratch_rows) = batch, shapes
         W, b, (partials, sums, counters, _) = layers[0], layers[1], workspace
         D, size, zero, rest = X.shape[1], X.itemsize, X.dtype.type(0), layers[2:]
@@ -442,6 +448,9 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
         K = halves * outputs  # scores of a sample
         gathered = rows.size > 0
         N = rows.size if gathered else len(X)
+        chunk = atomic_add(counters, NEXT, 1)
+        if chunk * chunk_rows >= N:  # a helper that came late
+            return
         fortran = is_by_columns(X, rows)
         # Other strides are copied tile by tile; so are rows a multiple of 4096 bytes apart if there
         # are more than four scores, because such rows collide in the L1 cache.
@@ -455,7 +464,6 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
         S, scratch = S[:K], S[K:]
         room = room_for_targets(tile, y, weight, rows, X.dtype)
         length, row = gradient_length(D, outputs)
-        chunk = atomic_fetch_add(counters, NEXT)
         while chunk * chunk_rows < N:
             partial = partials[chunk]
             partial[:] = 0
@@ -502,7 +510,6 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
                     for k in range(outputs):
                         partial[length + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, invalid
-            atomic_fetch_add(counters, DONE)
-            chunk = atomic_fetch_add(counters, NEXT)
+            chunk = atomic_add(counters, NEXT, 1)
 
-    return jit_inline(tile_pass)
+    return device_function(tile_pass)

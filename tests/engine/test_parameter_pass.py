@@ -1,17 +1,16 @@
 """The pass for many parameters: right for every layout, with the same bits for any threads."""
 
-import time
-
 import numpy as np
 import pytest
+from numba import types
 
-from kernels.engine.driver import is_small, key_of, sizes
-from kernels.engine.parameter_pass import many_parameters, plan_pass, workspace_shape
-from kernels.engine.pool import DONE, POOL, Job, Role
+from kernels.engine.driver import Kernel, driver_types, is_small, make_driver, sizes
+from kernels.engine.jit import device_function
+from kernels.engine.parameter_pass import items_of_pass, many_parameters, plan_pass
+from kernels.engine.pool import POOL
 from kernels.engine.reduce import Goal
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
-from tests.helpers.interpreter import HANGS
 from tests.helpers.marks import compiled
 
 # N, D, K, H. Of few rows the scores are computed in parts; of the last ones there are several
@@ -113,34 +112,26 @@ def test_a_small_call_is_one_chunk_of_the_other_pass():
             if is_small(X, parameters):
                 planned = sizes(N, X, parameters)
                 by_columns, halves = bool(rng.integers(2)), int(rng.integers(1, 3))
-                assert workspace_shape(*planned, by_columns, False, halves)[::2] == (1, False)
+                assert items_of_pass(*planned, by_columns, False, halves) == (1, False)
                 found += 1
     assert found > 1000
 
 
+@device_function
+def never_right(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+    if len(s) > 0:
+        raise ValueError("in a residual")
+    return 0.0, 0
+
+
 @compiled
-def test_a_helper_takes_items():
-    """The leader alone would give the right answer too: here it takes none."""
-    module, shape = PROBLEMS["softmax"], (60, 300, 200, 1)
-    X, y, W, b = random_batch("softmax", np.random.default_rng(64), shape)
-    plan = plan_pass(*pass_of("softmax", shape, np.float64), 1)
-    kernel = module.PROBLEM.variants.kernel[key_of(X, y, True)]
-    dW, db = np.empty_like(W), np.empty_like(b)
-    call = (X, y, np.empty(0), np.empty(0, np.int64)), (W, b), (dW, db), (0.0, 0.0)
-    counters, errors = np.zeros(2 * DONE, np.int64), []
-    shared = (
-        np.empty((plan.items, plan.numbers)),
-        np.empty((plan.items, 3)),
-        counters,
-        POOL.call_epoch,
-    )
-    arguments = *call, (True, int(Goal.GRADIENT)), shared
-    job = Job(kernel, (*arguments, Role.WORKER.value), errors, -1)
-    POOL.wake(1, job)
-    for _ in range(1000 * HANGS):
-        if counters[DONE] == plan.items:
-            break
-        time.sleep(1e-3)
-    assert kernel(*arguments, Role.REDUCE.value)[1:] == (len(X), 0, True)
-    assert dW.tobytes() == module.gradient(X, y, W, b, threads=1).W.tobytes()
-    assert not errors
+def test_an_error_in_a_pass_is_raised():
+    """Whoever waits for the item that another thread has not completed goes on."""
+    X, y, W, b = random_batch("softmax", np.random.default_rng(64), (60, 300, 200, 1))
+    driver = make_driver(never_right, False, False, by_parameters=True)
+    kernel = Kernel(driver, driver_types((2, 1), types.int64))[8]
+    data = X, y, np.empty(0), np.empty(0, np.int64)
+    call = data, (W, b), (W.copy(), b.copy()), (0.0, 0.0), (True, int(Goal.GRADIENT))
+    for threads in [1, *[3] * 50]:
+        with pytest.raises(ValueError, match="in a residual"):
+            POOL.run(kernel, call, 10, threads)

@@ -17,47 +17,53 @@ import pytest
 from numba import types
 
 from kernels.engine import pool
+from kernels.engine.atomics import atomic_add
 from kernels.engine.cache import entry_point
-from kernels.engine.pool import DONE, NEXT, POOL, Job, Role, atomic_fetch_add, spin_until_done
-from tests.helpers.concurrency import answer_of_child, three_threads_at, with_a_late_chunk
-from tests.helpers.interpreter import HANGS
+from kernels.engine.jit import device_function
+from kernels.engine.pool import POOL
+from kernels.engine.team import LED, TASKS, TEAM, WAITED, lead, make_task
+from kernels.engine.tile_pass import NEXT
+from tests.helpers.concurrency import answer_of_child, three_threads_at
 from tests.helpers.marks import fork, ignore_fork_warning
 
 ROWS = 500  # of a chunk
 
 
+@device_function
+def sum_chunks(call):
+    X, rows, partials, sums, counters = call
+    chunk = atomic_add(counters, NEXT, 1)
+    while chunk * rows < len(X):
+        partials[chunk] = 0
+        for row in X[chunk * rows : (chunk + 1) * rows]:
+            partials[chunk] += np.log(row)
+        sums[chunk] = partials[chunk].sum()
+        chunk = atomic_add(counters, NEXT, 1)
+
+
+task = make_task(sum_chunks)
+
+
 @numba.njit(nogil=True, error_model="numpy")
-def sum_rows(batch, rows, workspace, role):
+def sum_rows(batch, rows, team, helpers):
     (X,) = batch
     chunks = (len(X) + rows - 1) // rows
-    partials, sums, chunk_counters, call_epoch = workspace
-    if role == Role.SERIAL:
-        partials, sums = np.empty((chunks, X.shape[1]), X.dtype), np.empty((chunks, 3))
-        chunk_counters = np.zeros(2 * DONE, np.int64)
-    if role == Role.LEADER:
-        atomic_fetch_add(call_epoch, 0)
-    if role != Role.REDUCE:
-        chunk = atomic_fetch_add(chunk_counters, NEXT)
-        while chunk < chunks:
-            partials[chunk] = 0
-            for row in X[chunk * rows : (chunk + 1) * rows]:
-                partials[chunk] += np.log(row)
-            sums[chunk] = partials[chunk].sum()
-            atomic_fetch_add(chunk_counters, DONE)
-            chunk = atomic_fetch_add(chunk_counters, NEXT)
-    if role == Role.WORKER or (role == Role.LEADER and not spin_until_done(chunk_counters, chunks)):
-        return 0.0, 0.0, 0.0, False
+    partials, sums = np.empty((chunks, X.shape[1]), X.dtype), np.empty((chunks, 3))
+    call = X, rows, partials, sums, np.zeros(1, np.int64)
+    if helpers == 0 or not lead(team, helpers, task(call)):
+        call[4][:] = 0
+        sum_chunks(call)
     loss = weight = invalid = 0.0
     for chunk in range(chunks):
         loss += sums[chunk, 0]
         weight += sums[chunk, 1]
         invalid += sums[chunk, 2]
-    return loss, weight, invalid, True
+    return loss, weight, invalid
 
 
 def kernel_of(real):
     batch = types.Tuple((types.Array(real, 2, "C"),))
-    return entry_point(sum_rows, (batch, types.intp, pool.workspace_type(real), types.intp))
+    return entry_point(sum_rows, (batch, types.intp, TEAM, types.intp))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +77,7 @@ def X():
 
 
 def run(kernel, X, threads):
-    return POOL.run(kernel, ((X,), ROWS), -(-len(X) // ROWS), X.shape[1], threads)
+    return POOL.run(kernel, ((X,), ROWS), -(-len(X) // ROWS), threads)
 
 
 def test_same_bits_for_any_number_of_threads(kernel, X):
@@ -126,8 +132,15 @@ def test_short_calls_after_a_pause_run_on_one_thread(kernel, X, woken, two_by_de
 def test_after_waiting_in_vain_calls_run_on_one_thread_for_a_while(
     kernel, X, woken, two_by_default, monkeypatch
 ):
-    monkeypatch.setattr(pool, "REST", 100)
-    assert run(with_a_late_chunk(kernel), X, None) == run(kernel, X, 1)
+    monkeypatch.setattr(pool, "REST", 1e9)
+
+    def late(*arguments):
+        result = kernel(*arguments)
+        arguments[-2][WAITED] = 10**12
+        return result
+
+    monkeypatch.setattr(POOL, "rest", 1e8)
+    assert run(late, X, None) == run(kernel, X, 1)
     assert woken == [1]
     assert POOL.rested > time.perf_counter()
     run(kernel, X, None)
@@ -137,22 +150,25 @@ def test_after_waiting_in_vain_calls_run_on_one_thread_for_a_while(
     assert woken == [1, 1]
 
 
-def test_threads_that_call_at_the_same_time_share_the_helpers(kernel, X, woken, two_by_default):
-    def calls_meanwhile(*arguments):
-        if arguments[-1] == Role.LEADER and not woken[1:]:
-            run(kernel, X, None)
-        return kernel(*arguments)
-
-    POOL.threads = 4
-    run(calls_meanwhile, X, None)
-    assert woken == [3, 1]
+def test_one_caller_at_a_time_has_helpers(kernel, X, two_by_default):
+    """Another runs alone, and is as right."""
+    want = run(kernel, X, 1)
+    run(kernel, X, None)
+    tasks, POOL.team[LED] = int(POOL.team[TASKS]), 1
+    try:
+        assert run(kernel, X, None) == want
+        assert POOL.team[TASKS] == tasks
+    finally:
+        POOL.team[LED] = 0
+    run(kernel, X, None)
+    assert POOL.team[TASKS] == tasks + 1
 
 
 @pytest.mark.parametrize(("asked", "limit"), [("0", 0.0), ("250", 250e-6), ("", 1e-3)])
 def test_how_long_helpers_busy_wait(asked, limit, kernel, X, monkeypatch):
     monkeypatch.setenv("KERNELS_SPIN_US", asked)
     monkeypatch.setattr(POOL, "helpers", 0)  # helpers of a pool without any read it
-    monkeypatch.setattr(POOL, "jobs", queue.SimpleQueue())
+    monkeypatch.setattr(POOL, "calls", queue.SimpleQueue())
     monkeypatch.setattr(POOL, "spin_limit", math.nan)
     run(kernel, X, 2)
     assert POOL.spin_limit == pytest.approx(limit)
@@ -168,60 +184,6 @@ def test_cpus_where_a_process_is_not_told_its_own(monkeypatch, told, cpus):
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     monkeypatch.setattr(os, "cpu_count", lambda: told)
     assert pool.cpus() == cpus
-
-
-def test_a_helper_takes_chunks(kernel, X):
-    """The leader alone would give the right answer too: here it takes none."""
-    chunks, done = -(-len(X) // ROWS), threading.Event()
-    counters = np.zeros(2 * DONE, np.int64)
-    workspace = np.empty((chunks, 6)), np.empty((chunks, 3)), counters, POOL.call_epoch
-    job = Job(
-        lambda *arguments: (kernel(*arguments), done.set()), ((X,), ROWS, workspace, 2), [], -1
-    )
-    POOL.wake(1, job)
-    assert done.wait(HANGS)
-    assert counters[DONE] == chunks
-    assert kernel((X,), ROWS, workspace, 3) == (*run(kernel, X, 1), True)
-
-
-def test_a_helper_that_is_late_is_waited_for(kernel, X):
-    """A leader that has spun for a moment in vain sleeps until the chunk is done."""
-    assert run(with_a_late_chunk(kernel), X, 2) == run(kernel, X, 1)
-
-
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or pool.cpus() < 2, reason="no choice")
-def test_a_helper_stays_off_the_callers_cpu(kernel, X):
-    run(kernel, X, 2)
-    threads = threading.enumerate()
-    helpers = [thread.native_id for thread in threads if thread.name.startswith("kernels-")]
-    for cpu in sorted(os.sched_getaffinity(0))[:2]:
-        done = threading.Event()
-        POOL.jobs.put(Job(done.set, (), [], cpu))
-        assert done.wait(HANGS)
-        others = os.sched_getaffinity(0) - {cpu}
-        assert others in [os.sched_getaffinity(helper) for helper in helpers]
-
-
-class Dies(BaseException):
-    pass
-
-
-@pytest.mark.parametrize("error", [MemoryError, SystemExit, Dies])
-@pytest.mark.parametrize("where", ["helper", "caller"])
-def test_an_exception_reaches_the_caller_and_leaves_the_helpers_usable(error, where, kernel, X):
-    meet = threading.Barrier(3)
-
-    def fails(*arguments):
-        POOL.call_epoch[0] += arguments[-1] == Role.LEADER
-        meet.wait(HANGS)  # so that a helper does start
-        if (arguments[-1] == Role.WORKER) == (where == "helper"):
-            raise error("in a kernel")
-        return 0.0, 0.0, 0.0, False
-
-    for _ in range(20):
-        with pytest.raises(error, match="in a kernel"):
-            run(fails, X, 3)
-    assert run(kernel, X, 3) == run(kernel, X, 1)
 
 
 def test_no_thread_can_be_started(kernel, X, monkeypatch):

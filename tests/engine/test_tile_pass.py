@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 
 from kernels import variants
-from kernels.engine import pool
 from kernels.engine.reduce import Goal
 from tests.helpers.cases import DTYPES, PROBLEMS, SHAPES, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle
@@ -92,7 +91,7 @@ def run_between_guards():
         for problem, module in PROBLEMS.items():
             module.gradient(*random_batch(problem, rng, shapes[-1], dtype), threads=2)
     for at_end in (True, False):
-        variants.np = pool.np = guarding = GuardedNumPy(at_end)
+        variants.np = guarding = GuardedNumPy(at_end)
         variants.empty, variants.zeros = guarding.empty, guarding.zeros
         for shape in shapes:
             for problem in PROBLEMS:

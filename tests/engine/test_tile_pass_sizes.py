@@ -122,7 +122,7 @@ def test_large_weights_while_other_threads_allocate():
 MEMORY = """
 import numpy as np
 from kernels import softmax
-from kernels.engine.pool import POOL, spin_for_next_call
+from kernels.engine.team import LENGTH, serve
 N, D, K = {shape}
 X, y = np.ones((N, {step} * D))[:, ::{step}], np.zeros(N, np.int64)
 W, b = np.zeros((D, K)), np.zeros(K)
@@ -133,7 +133,7 @@ def high_water():
 
 # compile or load first
 softmax.gradient(np.ones((20_000, 10)), np.zeros(20_000, np.int64), np.zeros((10, 9)), np.zeros(9))
-spin_for_next_call(POOL.call_epoch, -1, 1)
+serve(np.zeros(LENGTH, np.int64))
 open("/proc/self/clear_refs", "w").write("5")  # sets the mark to what is in use
 before = high_water()
 softmax.gradient(X, y, W, b)

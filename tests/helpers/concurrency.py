@@ -1,12 +1,9 @@
-"""Child processes that answer, threads that are at work meanwhile, and a helper that is late."""
+"""Child processes that answer, and threads that are at work meanwhile."""
 
 import contextlib
 import threading
-import time
 from collections.abc import Callable, Iterator
 from typing import Any
-
-from kernels.engine.pool import DONE, Role
 
 from .interpreter import HANGS
 
@@ -41,20 +38,3 @@ def three_threads_at(work: Callable[[], Any]) -> Iterator[None]:
         stop.set()
         for thread in threads:
             thread.join()
-
-
-def with_a_late_chunk(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    """The kernel with a leader that has spun in vain, since the last chunk is done 0.05 s later."""
-
-    def late(*arguments: Any) -> Any:
-        if arguments[-1] != Role.LEADER:
-            return kernel(*arguments)
-        kernel(*arguments[:-1], Role.WORKER.value)
-        sums, counters = arguments[-2][1:3]
-        while counters[DONE] < len(sums):  # the helpers add to it, which "-=" could undo
-            time.sleep(1e-4)
-        counters[DONE] -= 1
-        threading.Timer(0.05, counters.__setitem__, (DONE, len(sums))).start()
-        return 0.0, 0.0, 0.0, False
-
-    return late
