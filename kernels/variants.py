@@ -10,13 +10,14 @@ import numpy as np
 from . import validate
 from .arrays import as_array, describe
 from .engine.average import average
+from .engine.casts import INT64, converted
 from .engine.driver import Kernel, driver_types, key_of, make_driver, run_shared
 from .engine.raw import averaged
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise
 
 F32, F64 = np.dtype(np.float32), np.dtype(np.float64)
-INT64, BOOL = np.dtype(np.int64), np.dtype(np.bool_)
+BOOL = np.dtype(np.bool_)
 ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
@@ -44,10 +45,28 @@ def cast(array: Any, dtype: Any) -> Any:
     kind, size = array.dtype.kind, array.dtype.itemsize
     if not (kind in "iu" or (kind == "f" and size in (4, 8))):
         raise TypeError
+    if is_compact(array) and dtype.kind == "f" and array.dtype is not dtype:
+        return converted(array, dtype)[0]
     if kind == "f":
         with np.errstate(all="ignore"):  # it may overflow, or hold a signalling nan
             return array.astype(dtype, "C")
     return array.astype(dtype, "C")
+
+
+def is_compact(array: Any) -> bool:
+    """Whether an array of floats can be passed to `converted`."""
+    return (array.dtype is F64 or array.dtype is F32) and array.flags.c_contiguous
+
+
+def cast_number(b: Any) -> float:
+    """Like `cast`, of one number, as a float."""
+    if type(b) is not ndarray:
+        if not isinstance(b, (float, int, np.generic)):
+            raise TypeError
+        b = np.asarray(b)
+    if b.ndim or not (b.dtype.kind in "iu" or (b.dtype.kind == "f" and b.itemsize in (4, 8))):
+        raise TypeError
+    return float(b)
 
 
 def cast_samples(X: Any) -> Any:
@@ -60,16 +79,25 @@ def cast_samples(X: Any) -> Any:
 
 def cast_weights(s: Any, dtype: Any) -> Any:
     """Like `cast`; weights so small that they would become 0 are a TypeError too."""
-    weights = cast(s, dtype)
-    if np.count_nonzero(weights) != np.count_nonzero(s):
+    if type(s) is ndarray and is_compact(s) and s.dtype is not dtype:
+        weights, lost = converted(s, dtype)
+    else:
+        weights = cast(s, dtype)
+        lost = np.count_nonzero(weights) != np.count_nonzero(s)
+    if lost:
         raise TypeError
     return weights
 
 
 def cast_labels(y: Any, dtype: Any) -> Any:
     """Like `cast`, of class labels; other numbers than whole ones are a TypeError too."""
-    labels = cast(y.view(np.int8) if is_ready(y, BOOL) else y, dtype)
-    if not (type(y) is ndarray and y.dtype.kind in "iub") and np.count_nonzero(labels != y):
+    if type(y) is ndarray and is_compact(y):
+        labels, lost = converted(y, dtype)
+    else:
+        labels = cast(y.view(np.int8) if is_ready(y, BOOL) else y, dtype)
+        whole = type(y) is ndarray and y.dtype.kind in "iub"
+        lost = 0 if whole else np.count_nonzero(labels != y)
+    if lost:
         raise TypeError
     return labels
 
@@ -93,10 +121,10 @@ def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
     if type(b) in (np.float32, np.float64):
         b = float(b)
     elif type(b) is not float:
-        b = 0.0 if b is None else float(cast(b, F64)) if np.ndim(b) == 0 else b
+        b = 0.0 if b is None else cast_number(b)
     if not (type(w) is ndarray and w.dtype is dtype and w.flags.c_contiguous):
         w = cast(w, dtype)
-    if w.ndim != 1 or type(b) is not float:
+    if w.ndim != 1:
         raise TypeError
     return (w, b), (empty(w.shape, of_out), empty(1, of_out))
 
