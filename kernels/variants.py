@@ -96,7 +96,7 @@ def cast_labels(y: Any, dtype: Any) -> Any:
     else:
         labels = cast(y.view(np.int8) if is_ready(y, BOOL) else y, dtype)
         whole = type(y) is ndarray and y.dtype.kind in "iub"
-        lost = 0 if whole else np.count_nonzero(labels != y)
+        lost = 0 if whole else int(np.count_nonzero(labels != y))
     if lost:
         raise TypeError
     return labels
