@@ -21,6 +21,7 @@ names MR, NR, KC, MC and the numbering of the five loops are taken.
 import functools
 
 import numpy as np
+from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
@@ -178,20 +179,76 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
         v.store(total, result)
 
 
-def gemv_n_microkernel(rows):
-    """Return the micro-kernel of one row of C and `rows` rows of A, which it reads side by side.
+def gemv_t_microkernel(rows):
+    """Return the micro-kernel of one row of B and m rows of A, `rows` of which it reads at a time.
 
-    It computes C[j] += Σ_i P[i] A[i, j] for i < rows and j < n.
+    It computes C[i] += Σ_j A[i, j] B[j] for i < m and j < k. Where fewer rows are left, the last
+    one takes the place of those that are missing, and what it adds to the padding of C is not used.
     """
 
     @intrinsic
-    def microkernel(typingctx, zero, A, P, C, n):
+    def microkernel(typingctx, zero, A, B, C, m, k):
         def generate(context, builder, signature, args):
             v = VectorBuilder(builder, zero)
-            (A, lda), (P, step), C, n = v.unpack(args[1]), v.unpack(args[2]), args[3], args[4]
-            a_rows = [v.pointer(A, builder.mul(v.intp(i), lda)) for i in range(rows)]
-            pointers = [v.pointer(P, builder.mul(v.intp(i), step)) for i in range(rows)]
-            p, c = [v.splat(builder.load(q, align=v.size)) for q in pointers], v.pointer(C)
+            (A, lda), (B, C, m, k) = v.unpack(args[1]), args[2:]
+            b_row, last = v.pointer(B), builder.sub(m, v.intp(1))
+            full = builder.and_(k, v.intp(-v.lanes))
+            mask = v.mask(builder.sub(k, full))
+            b_tail = v.masked_load(b_row, mask, full)
+
+            def block(i, _):
+                a_rows = []
+                for r in range(rows):
+                    row = builder.add(i, v.intp(r))
+                    row = builder.select(builder.icmp_signed("<", row, last), row, last)
+                    a_rows.append(v.pointer(A, builder.mul(row, lda)))
+
+                def add(sums, b, load):
+                    return [v.multiply_add(load(a), b, s) for a, s in zip(a_rows, sums, strict=True)]
+
+                def add_vector(j, sums):
+                    return add(sums, v.load(b_row, j), lambda a: v.load(a, j))
+
+                sums = v.loop(full, v.lanes, [v.zero()] * rows, add_vector)
+                sums = v.conditional(
+                    builder.icmp_signed("<", full, k),
+                    sums,
+                    lambda: add(sums, b_tail, lambda a: v.masked_load(a, mask, full)),
+                )
+                total = v.horizontal_sums(sums)
+                result = builder.gep(v.pointer(C), [i])
+                result = builder.bitcast(result, total.type.as_pointer())
+                total = builder.fadd(builder.load(result, align=v.size), total)
+                builder.store(total, result, align=v.size)
+                return []
+
+            v.loop(m, rows, [], block)
+            return context.get_dummy_value()
+
+        return types.void(zero, _PAIR, _INTP, _INTP, _INTP, _INTP), generate
+
+    return microkernel
+
+
+def gemv_n_microkernel(rows):
+    """Return the micro-kernel of one row of C and k rows of A, at most `rows`, read side by side.
+
+    It computes C[j] += Σ_i P[i] A[i, j] for i < k and j < n. The last row, times 0, takes the place
+    of those that are missing.
+    """
+
+    @intrinsic
+    def microkernel(typingctx, zero, A, P, C, n, k):
+        def generate(context, builder, signature, args):
+            v = VectorBuilder(builder, zero)
+            (A, lda), (P, step), (C, n, k) = v.unpack(args[1]), v.unpack(args[2]), args[3:]
+            a_rows, p, c = [], [], v.pointer(C)
+            for i in range(rows):
+                there, last = builder.icmp_signed("<", v.intp(i), k), builder.sub(k, v.intp(1))
+                row = builder.select(there, v.intp(i), last)
+                a_rows.append(v.pointer(A, builder.mul(row, lda)))
+                number = builder.load(v.pointer(P, builder.mul(row, step)), align=v.size)
+                p.append(v.splat(builder.select(there, number, ir.Constant(v.scalar, 0.0))))
             full = builder.and_(n, v.intp(-v.lanes))
             mask = v.mask(builder.sub(n, full))
 
@@ -207,7 +264,7 @@ def gemv_n_microkernel(rows):
                 add(full, lambda row: v.masked_load(row, mask, full))
             return context.get_dummy_value()
 
-        return types.void(zero, _PAIR, _PAIR, _INTP, _INTP), generate
+        return types.void(zero, _PAIR, _PAIR, _INTP, _INTP, _INTP), generate
 
     return microkernel
 
@@ -288,8 +345,8 @@ def copy_block(zero, A, rows, shape, B):
 
 # ---- the products ----
 
-_nt_1, _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (1, 2, 3))
-_nt_single = gemm_nt_microkernel(1, 1)
+_nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
+_nt_single, _gemv_t = gemm_nt_microkernel(1, 1), gemv_t_microkernel(NT_MR)
 
 
 @device_function
@@ -297,7 +354,10 @@ def gemm_nt(zero, A, B, C, shape):
     """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
-    kc = NT_KC_BYTES // size if n > 1 else k  # a single row of B is read side by side with A
+    if n == 1:
+        _gemv_t(zero, (A, lda), B, C, m, k)
+        return
+    kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
     full = m // NT_MR * NT_MR
     mc = max(NT_MC, NT_MC * kc // k // NT_MR * NT_MR)  # more rows if they are short
@@ -312,10 +372,8 @@ def gemm_nt(zero, A, B, C, shape):
                     a, s = (A + i * lda + pc * size, lda), (C + c * ldc + i * size, ldc)
                     if nr == 3:
                         _nt_3(zero, a, b, s, length)
-                    elif nr == 2:
-                        _nt_2(zero, a, b, s, length)
                     else:
-                        _nt_1(zero, a, b, s, length)
+                        _nt_2(zero, a, b, s, length)
                 c += nr
     for i in range(full, m):
         for c in range(n):
@@ -323,7 +381,7 @@ def gemm_nt(zero, A, B, C, shape):
             _nt_single(zero, a, b, s, k)
 
 
-_nv_single, _nv_block = gemv_n_microkernel(1), gemv_n_microkernel(NV_ROWS)
+_gemv_n_half, _gemv_n = gemv_n_microkernel(NV_ROWS // 2), gemv_n_microkernel(NV_ROWS)
 _nn_plain, _nn_prefetching = gemm_nn_microkernel(False), gemm_nn_microkernel(True)
 
 
@@ -338,11 +396,12 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     lanes = VECTOR_BYTES // size
     n_vectors = (n + lanes - 1) // lanes
     if m == 1 and n_vectors >= NV_MIN_VECTORS:
-        full = k // NV_ROWS * NV_ROWS
-        for i in range(0, full, NV_ROWS):
-            _nv_block(zero, (A + i * lda, lda), (P + i * step, step), C, n)
-        for i in range(full, k):
-            _nv_single(zero, (A + i * lda, lda), (P + i * step, step), C, n)
+        for i in range(0, k, NV_ROWS):
+            a, p, left = (A + i * lda, lda), (P + i * step, step), k - i
+            if left > NV_ROWS // 2:
+                _gemv_n(zero, a, p, C, n, min(left, NV_ROWS))
+            else:
+                _gemv_n_half(zero, a, p, C, n, left)
         return
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
     full = n_vectors if packed else n // lanes  # a panel is padded with zeros
