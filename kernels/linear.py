@@ -104,7 +104,7 @@ def sums_numpy(X, y, s, w, b):
 def squared_error(z, y):
     """Return ℓ and ∂ℓ/∂z of one sample, for the tiled kernel."""
     r = z - y
-    return 0.5 * r * r, r
+    return np.float32(0.5) * r * r, r  # a float64 promotes float32
 
 
 PROBLEM = Problem(

@@ -204,7 +204,9 @@ def gemv_t_microkernel(rows):
                     a_rows.append(v.pointer(A, builder.mul(row, lda)))
 
                 def add(sums, b, load):
-                    return [v.multiply_add(load(a), b, s) for a, s in zip(a_rows, sums, strict=True)]
+                    return [
+                        v.multiply_add(load(a), b, s) for a, s in zip(a_rows, sums, strict=True)
+                    ]
 
                 def add_vector(j, sums):
                     return add(sums, v.load(b_row, j), lambda a: v.load(a, j))

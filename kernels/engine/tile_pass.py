@@ -25,7 +25,7 @@ SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each 
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
 CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
-COLUMN = 1024  # rows of a wide tile by columns, of which each is read in runs of as many
+COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many; twice for K = 1
 SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in L1
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
@@ -65,8 +65,12 @@ def geometry(N, D, K, above, size, by_columns, halves):
         least_chunk = MIN_CHUNK
         if MIN_TILE * row > TILE_BYTES:
             least = least_chunk = COLUMN
+            if K == 1:  # reading takes all the time: longer runs, but two chunks where possible
+                least *= 2
+                least_chunk = least if N // least > 1 else COLUMN
     of_scratch = row - size * D if by_columns else row  # columns are never copied
-    tile = max(1, min(MAX_TILE, max(least, TILE_BYTES // row), SCRATCH_BYTES // of_scratch))
+    tile = max(least, min(MAX_TILE, TILE_BYTES // row))
+    tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row, roughly; one core
     numbers = gradient_length(D, K)[0] + K
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
