@@ -38,6 +38,7 @@ NT_MC, NT_KC_BYTES = 16, 1024
 NN_KC_BYTES = 1024
 # One row of C, several vectors long, is read and written once for this many rows of A.
 NV_ROWS, NV_MIN_VECTORS = 8, 8
+NARROW = 4  # rows of as many numbers are transposed in registers
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PANEL_ROW_BYTES = NN_NR * VECTOR_BYTES
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
@@ -271,6 +272,61 @@ def gemv_n_microkernel(rows):
     return microkernel
 
 
+def narrow_microkernel(scores):
+    """Return the micro-kernel of whole vectors of rows of A without gaps, of 2 to NARROW numbers.
+
+    With `scores`, it computes C[i] += Σ_j A[i, j] B[j], else C[j] += Σ_i B[i] A[i, j], for i < m
+    and j < n. Rows are transposed in registers.
+    """
+
+    @intrinsic
+    def microkernel(typingctx, zero, A, B, C, m, n):
+        def generate(context, builder, signature, args):
+            v = VectorBuilder(builder, zero)
+            A, (B, C), m = args[1], map(v.pointer, args[2:4]), args[4]
+
+            def emit(width):
+                wide = ir.VectorType(v.scalar, width * v.lanes).as_pointer()
+
+                def columns(i):
+                    block = builder.bitcast(
+                        v.pointer(A, builder.mul(i, v.intp(width * v.size))), wide
+                    )
+                    block = builder.load(block, align=v.size)
+                    lanes = [range(j, width * v.lanes, width) for j in range(width)]
+                    return [v.shuffle(block, block, list(column)) for column in lanes]
+
+                def add_scores(i, _):
+                    total = v.load(C, i)
+                    for column, w in zip(columns(i), weights, strict=True):
+                        total = v.multiply_add(column, w, total)
+                    v.store(total, builder.gep(C, [i]))
+                    return []
+
+                def add_gradient(i, sums):
+                    p = v.load(B, i)
+                    pairs = zip(columns(i), sums, strict=True)
+                    return [v.multiply_add(column, p, total) for column, total in pairs]
+
+                numbers = [builder.gep(B if scores else C, [v.intp(j)]) for j in range(width)]
+                if scores:
+                    weights = [v.splat(builder.load(w, align=v.size)) for w in numbers]
+                    v.loop(m, v.lanes, [], add_scores)
+                    return
+                sums = v.loop(m, v.lanes, [v.zero()] * width, add_gradient)
+                for number, total in zip(numbers, sums, strict=True):
+                    total = builder.extract_element(v.horizontal_sums([total]), v.i32(0))
+                    total = builder.fadd(builder.load(number, align=v.size), total)
+                    builder.store(total, number, align=v.size)
+
+            v.switch(args[5], {w: functools.partial(emit, w) for w in range(2, NARROW + 1)})
+            return context.get_dummy_value()
+
+        return types.void(zero, _INTP, _INTP, _INTP, _INTP, _INTP), generate
+
+    return microkernel
+
+
 @intrinsic
 def _copy_rows(typingctx, zero, A, shape, B):
     """Copy `shape` = (columns, rows) of A, whose rows are contiguous, into B."""
@@ -349,6 +405,7 @@ def copy_block(zero, A, rows, shape, B):
 
 _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
 _nt_single, _gemv_t = gemm_nt_microkernel(1, 1), gemv_t_microkernel(NT_MR)
+_narrow_t, _narrow_n = narrow_microkernel(True), narrow_microkernel(False)
 
 
 @device_function
@@ -357,7 +414,10 @@ def gemm_nt(zero, A, B, C, shape):
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
     if n == 1:
-        _gemv_t(zero, (A, lda), B, C, m, k)
+        whole = m & -(VECTOR_BYTES // size) if 2 <= k <= NARROW and lda == k * size else 0
+        if whole > 0:
+            _narrow_t(zero, A, B, C, whole, k)
+        _gemv_t(zero, (A + whole * lda, lda), B, C + whole * size, m - whole, k)
         return
     kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
@@ -399,12 +459,16 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     n_vectors = (n + lanes - 1) // lanes
     if m == 1 and n_vectors >= NV_MIN_VECTORS:
         for i in range(0, k, NV_ROWS):
-            a, p, left = (A + i * lda, lda), (P + i * step, step), k - i
+            rows, numbers, left = (A + i * lda, lda), (P + i * step, step), k - i
             if left > NV_ROWS // 2:
-                _gemv_n(zero, a, p, C, n, min(left, NV_ROWS))
+                _gemv_n(zero, rows, numbers, C, n, min(left, NV_ROWS))
             else:
-                _gemv_n_half(zero, a, p, C, n, left)
+                _gemv_n_half(zero, rows, numbers, C, n, left)
         return
+    if m == 1 and 2 <= n <= NARROW and lda == n * size and step == size:
+        whole = k & -lanes
+        _narrow_n(zero, A, P, C, whole, n)
+        A, P, k = A + whole * lda, P + whole * size, k - whole
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
     full = n_vectors if packed else n // lanes  # a panel is padded with zeros
     n_blocks = (full + NN_NR - 1) // NN_NR
