@@ -133,6 +133,7 @@ def high_water():
 
 # compile or load first
 softmax.gradient(np.ones((20_000, 10)), np.zeros(20_000, np.int64), np.zeros((10, 9)), np.zeros(9))
+softmax.gradient(X[:64], y[:64], W, b)
 serve(np.zeros(LENGTH, np.int64))
 open("/proc/self/clear_refs", "w").write("5")  # sets the mark to what is in use
 before = high_water()
