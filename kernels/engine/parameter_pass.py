@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
-from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
+from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, numbers_of_block, padded
 from .jit import device_function, jit
 from .reduce import Goal, write_run
 from .team import FAILED, WAITED
@@ -149,12 +149,13 @@ def add_scores(zero, A, rows, W, Z, shape):
     """
     keep_out_of_line()
     (A, lda, step), (W, ldw), (N, K, D), size = A, W, shape, itemsize(zero)
-    copy, most = np.empty((N, NN_KC_BYTES + 64), np.uint8), NN_KC_BYTES // size
+    most = min(D, NN_KC_BYTES // size)
+    copy = np.empty(numbers_of_block(most, N) * size, np.uint8)
     for d in range(0, D, most):
-        depth = min(most, D - d)
-        c, ldc = address(copy), copy.strides[0]
-        copy_block(zero, (A + d * step, lda, step), rows, (depth, N), (c, ldc))
-        gemm_nn(zero, (W + d * ldw, ldw), (c, ldc, size), Z, (N, K, depth), NO_PREFETCH)
+        depth, c = min(most, D - d), address(copy)
+        ldc, step_of_copy = copy_block(zero, (A + d * step, lda, step), rows, (depth, N), c)
+        p = c, ldc, step_of_copy
+        gemm_nn(zero, (W + d * ldw, ldw), p, Z, (N, K, depth), NO_PREFETCH)
 
 
 @device_function
@@ -165,14 +166,14 @@ def add_gradient(zero, A, rows, R, C, shape):
     """
     keep_out_of_line()
     (A, lda, step), (R, ldr), (D, K, N), size = A, R, shape, itemsize(zero)
-    most = NN_KC_BYTES // size
-    copy = np.empty((most, padded(D) * size), np.uint8)
+    most = min(N, NN_KC_BYTES // size)
+    copy = np.empty(numbers_of_block(D, most) * size, np.uint8)
     for n in range(0, N, most):
-        depth = min(most, N - n)
-        c, ldc = address(copy), copy.strides[0]
+        depth, c = min(most, N - n), address(copy)
         a = A if rows.size > 0 else A + n * lda
-        copy_block(zero, (a, lda, step), rows[n : n + depth], (D, depth), (c, ldc))
-        gemm_nn(zero, (R + n * ldr, ldr), (c, size, ldc), C, (D, K, depth), NO_PREFETCH)
+        ldc, step_of_copy = copy_block(zero, (a, lda, step), rows[n : n + depth], (D, depth), c)
+        p = c, step_of_copy, ldc
+        gemm_nn(zero, (R + n * ldr, ldr), p, C, (D, K, depth), NO_PREFETCH)
 
 
 # ---- the hidden layer of a block of rows ----
