@@ -39,6 +39,7 @@ NN_KC_BYTES, NN_NC_BYTES = 1024, 512
 NV_ROWS, NV_MIN_VECTORS = 8, 8
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PANEL_ROW_BYTES = NN_NR * VECTOR_BYTES
+ROWS_AHEAD = 8  # which are prefetched while a row is copied
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
 NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile gemm_nn for another type
 
@@ -229,6 +230,7 @@ def _copy_rows(typingctx, zero, A, shape, B):
         left = builder.sub(width, builder.mul(whole, v.intp(columns)))
         full = builder.and_(left, v.intp(-v.lanes))
         mask = v.mask(builder.sub(left, full))
+        ahead = builder.mul(lda, v.intp(ROWS_AHEAD))  # the hardware foresees no jump to a row
 
         def copy_row(i, _):
             row, copy = builder.mul(i, lda), builder.add(B, builder.mul(i, ldb))
@@ -243,6 +245,7 @@ def _copy_rows(typingctx, zero, A, shape, B):
 
             def copy_panel(panel, _):
                 source, copy = ends(panel)
+                v.prefetch(source, ahead)
                 for u in range(NN_NR):
                     copy_vector(source, copy, v.intp(u * v.lanes))
                 return []
@@ -252,7 +255,6 @@ def _copy_rows(typingctx, zero, A, shape, B):
             v.loop(full, v.lanes, [], lambda j, _: copy_vector(source, copy, j))
             with builder.if_then(builder.icmp_signed("<", full, left)):
                 v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
-            v.prefetch(v.pointer(A, row), builder.mul(width, v.intp(v.size)))  # the next block
             return []
 
         v.loop(k, 1, [], copy_row)

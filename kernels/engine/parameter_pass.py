@@ -45,8 +45,8 @@ MANY = SEVERAL // 2  # parameters of one of two layers, without which this pass 
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
-MIN_ROWS, MAX_ROWS = 36, 132  # of a block
-MIN_FEATURES, MAX_FEATURES = 24, 96  # of a block of the gradient: whole blocks of gemm_nn
+MIN_ROWS, MAX_ROWS = 96, 252  # of a block
+MIN_FEATURES, MAX_FEATURES = 72, 252  # of a block of the gradient: whole blocks of gemm_nn
 MIN_DEPTH = 256  # features that repay partial scores
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
@@ -87,8 +87,8 @@ def many_parameters(N, D, K, above, size):
 @device_function
 def block_length(n, least, most, multiple):
     """Return the length of ITEMS equal blocks of n, or of more blocks, or fewer."""
-    length = ((n + ITEMS - 1) // ITEMS + multiple - 1) // multiple * multiple
-    return max(least, min(most, length))
+    blocks = max((n + most - 1) // most, min(ITEMS, n // least), 1)
+    return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
 @jit
