@@ -45,8 +45,8 @@ MANY = SEVERAL // 2  # parameters of one of two layers, without which this pass 
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
-MIN_ROWS, MAX_ROWS = 96, 252  # of a block
-MIN_FEATURES, MAX_FEATURES = 72, 252  # of a block of the gradient: whole blocks of gemm_nn
+MIN_ROWS, MAX_ROWS = 96, 168  # of a block
+MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks of gemm_nn
 MIN_DEPTH = 256  # features that repay partial scores
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
