@@ -379,10 +379,10 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
             _nv_single(zero, (A + i * lda, lda), (P + i * step, step), C, n)
         return
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
-    depth, columns = NN_KC_BYTES // size, n
-    if packed:  # columns of whole panels, as even as possible
-        n_panels = (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES
-        parts = (n * size + NN_NC_BYTES - 1) // NN_NC_BYTES
+    depth, columns = NN_KC_BYTES // size, max(n, 1)
+    if packed:  # whole panels, in groups as even as possible
+        n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
+        parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
         columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
     panels = np.empty(min(depth, k) * NN_NC_BYTES + 64 if packed else 0, np.uint8)
     for pc in range(0, k, depth):  # loop 4: chunks of the contracted length

@@ -47,6 +47,7 @@ SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
 MIN_ROWS, MAX_ROWS = 96, 168  # of a block
 MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks of gemm_nn
+PART_BYTES = 2**23  # all partial scores together
 MIN_DEPTH = 256  # features that repay partial scores
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
@@ -104,7 +105,8 @@ def plan_pass(N, D, K, above, size, halves):
     tiles = (N + rows - 1) // rows
     block = block_length(rows, MIN_ROWS, MAX_ROWS, 12)
     blocks = (rows + block - 1) // block
-    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH))
+    most = 1 + PART_BYTES // (size * halves * width * rows)
+    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH, most))
     features = block_length(D, MIN_FEATURES, MAX_FEATURES, 12)
     units = block_length(K, MIN_FEATURES, MAX_FEATURES, 12)
     of_first = (D + features - 1) // features + 1
