@@ -33,14 +33,15 @@ from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of
 NT_MR, NT_NR = (8, 3) if VECTOR_BYTES == 64 else (4, 3)  # rows of A; rows of B
 NN_MR, NN_NR = (4, 4) if VECTOR_BYTES == 64 else (6, 2)  # rows of P and C; vectors of j
 # Blocks of A stay in L1: NT_MC rows of NT_KC_BYTES for all rows of B; for all rows of P, as many
-# rows as make NN_KC_BYTES in a column.
+# rows as make NN_KC_BYTES in a column. Of those, NN_NC_BYTES each are packed at a time, into L2.
 NT_MC, NT_KC_BYTES = 16, 1024
-NN_KC_BYTES = 1024
+NN_KC_BYTES, NN_NC_BYTES = 1024, 512
 # One row of C, several vectors long, is read and written once for this many rows of A.
 NV_ROWS, NV_MIN_VECTORS = 8, 8
 NARROW = 4  # rows of as many numbers are transposed in registers
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PANEL_ROW_BYTES = NN_NR * VECTOR_BYTES
+ROWS_AHEAD = 8  # which are prefetched while a row is copied
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
 NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile gemm_nn for another type
 
@@ -329,32 +330,52 @@ def narrow_microkernel(scores):
 
 @intrinsic
 def _copy_rows(typingctx, zero, A, shape, B):
-    """Copy `shape` = (columns, rows) of A, whose rows are contiguous, into B."""
+    """Copy `shape` = (columns, rows) of A, whose rows are contiguous, into B in panels.
+
+    A panel has NN_NR vectors of each row. B is (address, row_stride, panel_stride); the panels of a
+    row are contiguous if the latter is PANEL_ROW_BYTES. Each row is read whole, since rows of one
+    panel alone are all in different pages.
+    """
 
     def generate(context, builder, signature, args):
         v = VectorBuilder(builder, zero)
-        (A, lda), (width, k), (B, ldb) = (v.unpack(matrix) for matrix in args[1:4])
-        full = builder.and_(width, v.intp(-v.lanes))
-        mask = v.mask(builder.sub(width, full))
+        (A, lda), (width, k), (B, ldb, step) = (v.unpack(matrix) for matrix in args[1:4])
+        columns = NN_NR * v.lanes  # of a panel
+        whole = builder.sdiv(width, v.intp(columns))
+        left = builder.sub(width, builder.mul(whole, v.intp(columns)))
+        full = builder.and_(left, v.intp(-v.lanes))
+        mask = v.mask(builder.sub(left, full))
+        ahead = builder.mul(lda, v.intp(ROWS_AHEAD))  # the hardware foresees no jump to a row
 
         def copy_row(i, _):
-            source = v.pointer(A, builder.mul(i, lda))
-            copy = v.pointer(B, builder.mul(i, ldb))
+            row, copy = builder.mul(i, lda), builder.add(B, builder.mul(i, ldb))
 
-            def copy_vector(j, _):
+            def ends(panel):
+                start = builder.mul(panel, v.intp(PANEL_ROW_BYTES))
+                return v.pointer(A, row, start), v.pointer(copy, builder.mul(panel, step))
+
+            def copy_vector(source, copy, j):
                 v.store(v.load(source, j), builder.gep(copy, [j]))
                 return []
 
-            v.loop(full, v.lanes, [], copy_vector)
-            with builder.if_then(builder.icmp_signed("<", full, width)):
+            def copy_panel(panel, _):
+                source, copy = ends(panel)
+                v.prefetch(source, ahead)
+                for u in range(NN_NR):
+                    copy_vector(source, copy, v.intp(u * v.lanes))
+                return []
+
+            v.loop(whole, 1, [], copy_panel)
+            source, copy = ends(whole)
+            v.loop(full, v.lanes, [], lambda j, _: copy_vector(source, copy, j))
+            with builder.if_then(builder.icmp_signed("<", full, left)):
                 v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
-            v.prefetch(source, builder.mul(width, v.intp(v.size)))  # the next panel
             return []
 
         v.loop(k, 1, [], copy_row)
         return context.get_dummy_value()
 
-    return types.void(zero, _PAIR, _PAIR, _PAIR), generate
+    return types.void(zero, _PAIR, _PAIR, _TRIPLE), generate
 
 
 @intrinsic
@@ -385,20 +406,33 @@ def _copy_transposed(typingctx, zero, A, shape, B):
 
 @device_function
 def copy_block(zero, A, rows, shape, B):
-    """Copy `shape` = (columns, rows) of A into B, whose rows are padded to whole vectors.
+    """Copy `shape` = (columns, rows) of A to the address B; return the strides of the copy.
 
     A is (address, row_stride, column_stride); `rows` has the numbers of its rows to copy, or is
-    empty, for consecutive rows.
+    empty, for consecutive rows. What is contiguous in A remains so, and is padded to whole vectors;
+    B has room for `numbers_of_block`.
     """
     keep_out_of_line()
-    (A, lda, step), (width, k), (B, ldb) = A, shape, B
+    (A, lda, step), (width, k), size = A, shape, itemsize(zero)
+    if lda == size != step and rows.size == 0:
+        ldb = padded(k) * size
+        _copy_rows(zero, (A, step), (k, width), (B, ldb, PANEL_ROW_BYTES))
+        return size, ldb
+    ldb = padded(width) * size
     for r in range(k if rows.size > 0 else 1):
         a = A + rows[r] * lda if rows.size > 0 else A
-        block = width, 1 if rows.size > 0 else k
-        if step == itemsize(zero) or width == 1:
-            _copy_rows(zero, (a, lda), block, (B + r * ldb, ldb))
+        block, b = (width, 1 if rows.size > 0 else k), B + r * ldb
+        if step == size or width == 1:
+            _copy_rows(zero, (a, lda), block, (b, ldb, PANEL_ROW_BYTES))
         else:
-            _copy_transposed(zero, (a, lda, step), block, (B + r * ldb, ldb))
+            _copy_transposed(zero, (a, lda, step), block, (b, ldb))
+    return ldb, size
+
+
+@device_function
+def numbers_of_block(width, k):
+    """Return how many numbers a copy of (k, width) has room for, in either order."""
+    return max(k * padded(width), width * padded(k))
 
 
 # ---- the products ----
@@ -470,30 +504,37 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
         _narrow_n(zero, A, P, C, whole, n)
         A, P, k = A + whole * lda, P + whole * size, k - whole
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
-    full = n_vectors if packed else n // lanes  # a panel is padded with zeros
-    n_blocks = (full + NN_NR - 1) // NN_NR
-    depth = NN_KC_BYTES // size
-    panel = np.empty(depth * PANEL_ROW_BYTES // 8 + 8 if packed else 0)
+    depth, columns = NN_KC_BYTES // size, max(n, 1)
+    if packed:  # whole panels, in groups as even as possible
+        n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
+        parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
+        columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
+    panels = np.empty(min(depth, k) * NN_NC_BYTES + 64 if packed else 0, np.uint8)
     for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
         kc = min(depth, k - pc)
-        v = 0
-        for n_block in range(n_blocks + n_vectors - full):  # loop 2: NR vectors, or fewer
-            nr = (full - v) // (n_blocks - n_block) if n_block < n_blocks else 0
-            j = v * lanes
-            block = min(max(nr, 1) * lanes, n - j), kc
-            a = A + pc * lda + j * size, lda
+        for jc in range(0, n, columns):  # loop 3: panels packed at a time
+            nc = min(columns, n - jc)
+            first = A + pc * lda + jc * size, lda
+            panel, full = (address(panels) + 63) & -64, nc // lanes  # aligned to a cache line
             if packed:
-                panel_ptr = (address(panel) + 63) & -64  # aligned to a cache line
-                _copy_rows(zero, a, block, (panel_ptr, PANEL_ROW_BYTES))
-                a = panel_ptr, PANEL_ROW_BYTES
-            c = 0
-            for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
-                mr = (m - c) // (m_blocks - m_block)
-                p, s = (P + c * ldp + pc * step, ldp, step), (C + c * ldc + j * size, ldc)
-                # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
-                if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
-                    _nn_prefetching(zero, (mr, nr), a, p, s, block, prefetch_distance)
-                else:
-                    _nn_plain(zero, (mr, nr), a, p, s, block, prefetch_distance)
-                c += mr
-            v += nr
+                panel_bytes, full = kc * PANEL_ROW_BYTES, (nc + lanes - 1) // lanes
+                _copy_rows(zero, first, (nc, kc), (panel, PANEL_ROW_BYTES, panel_bytes))
+            v = 0
+            while v * lanes < nc:  # loop 2: NR vectors, or fewer, or one that is not full
+                nr = min(NN_NR, full - v)
+                block = min(max(nr, 1) * lanes, nc - v * lanes), kc
+                a = first[0] + v * VECTOR_BYTES, lda
+                if packed:
+                    a = panel + v * VECTOR_BYTES * kc, PANEL_ROW_BYTES
+                c, s = 0, C + (jc + v * lanes) * size
+                for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
+                    mr = (m - c) // (m_blocks - m_block)
+                    p = P + c * ldp + pc * step, ldp, step
+                    # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
+                    if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
+                        distance = prefetch_distance
+                        _nn_prefetching(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, distance)
+                    else:
+                        _nn_plain(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, NO_PREFETCH)
+                    c += mr
+                v += max(nr, 1)

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
-from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
+from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, numbers_of_block, padded
 from .jit import device_function, jit
 from .reduce import Goal, write_run
 from .team import FAILED, WAITED
@@ -45,8 +45,9 @@ MANY = SEVERAL // 2  # parameters of one of two layers, without which this pass 
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
-MIN_ROWS, MAX_ROWS = 36, 132  # of a block
-MIN_FEATURES, MAX_FEATURES = 24, 96  # of a block of the gradient: whole blocks of gemm_nn
+MIN_ROWS, MAX_ROWS = 96, 168  # of a block
+MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks of gemm_nn
+PART_BYTES = 2**23  # all partial scores together
 MIN_DEPTH = 256  # features that repay partial scores
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
@@ -87,8 +88,8 @@ def many_parameters(N, D, K, above, size):
 @device_function
 def block_length(n, least, most, multiple):
     """Return the length of ITEMS equal blocks of n, or of more blocks, or fewer."""
-    length = ((n + ITEMS - 1) // ITEMS + multiple - 1) // multiple * multiple
-    return max(least, min(most, length))
+    blocks = max((n + most - 1) // most, min(ITEMS, n // least), 1)
+    return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
 @jit
@@ -104,7 +105,8 @@ def plan_pass(N, D, K, above, size, halves):
     tiles = (N + rows - 1) // rows
     block = block_length(rows, MIN_ROWS, MAX_ROWS, 12)
     blocks = (rows + block - 1) // block
-    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH))
+    most = 1 + PART_BYTES // (size * halves * width * rows)
+    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH, most))
     features = block_length(D, MIN_FEATURES, MAX_FEATURES, 12)
     units = block_length(K, MIN_FEATURES, MAX_FEATURES, 12)
     of_first = (D + features - 1) // features + 1
@@ -149,12 +151,13 @@ def add_scores(zero, A, rows, W, Z, shape):
     """
     keep_out_of_line()
     (A, lda, step), (W, ldw), (N, K, D), size = A, W, shape, itemsize(zero)
-    copy, most = np.empty((N, NN_KC_BYTES + 64), np.uint8), NN_KC_BYTES // size
+    most = min(D, NN_KC_BYTES // size)
+    copy = np.empty(numbers_of_block(most, N) * size, np.uint8)
     for d in range(0, D, most):
-        depth = min(most, D - d)
-        c, ldc = address(copy), copy.strides[0]
-        copy_block(zero, (A + d * step, lda, step), rows, (depth, N), (c, ldc))
-        gemm_nn(zero, (W + d * ldw, ldw), (c, ldc, size), Z, (N, K, depth), NO_PREFETCH)
+        depth, c = min(most, D - d), address(copy)
+        ldc, step_of_copy = copy_block(zero, (A + d * step, lda, step), rows, (depth, N), c)
+        p = c, ldc, step_of_copy
+        gemm_nn(zero, (W + d * ldw, ldw), p, Z, (N, K, depth), NO_PREFETCH)
 
 
 @device_function
@@ -165,14 +168,14 @@ def add_gradient(zero, A, rows, R, C, shape):
     """
     keep_out_of_line()
     (A, lda, step), (R, ldr), (D, K, N), size = A, R, shape, itemsize(zero)
-    most = NN_KC_BYTES // size
-    copy = np.empty((most, padded(D) * size), np.uint8)
+    most = min(N, NN_KC_BYTES // size)
+    copy = np.empty(numbers_of_block(D, most) * size, np.uint8)
     for n in range(0, N, most):
-        depth = min(most, N - n)
-        c, ldc = address(copy), copy.strides[0]
+        depth, c = min(most, N - n), address(copy)
         a = A if rows.size > 0 else A + n * lda
-        copy_block(zero, (a, lda, step), rows[n : n + depth], (D, depth), (c, ldc))
-        gemm_nn(zero, (R + n * ldr, ldr), (c, size, ldc), C, (D, K, depth), NO_PREFETCH)
+        ldc, step_of_copy = copy_block(zero, (a, lda, step), rows[n : n + depth], (D, depth), c)
+        p = c, step_of_copy, ldc
+        gemm_nn(zero, (R + n * ldr, ldr), p, C, (D, K, depth), NO_PREFETCH)
 
 
 # ---- the hidden layer of a block of rows ----
