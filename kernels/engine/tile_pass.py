@@ -65,9 +65,9 @@ def geometry(N, D, K, above, size, by_columns, halves):
         least_chunk = MIN_CHUNK
         if MIN_TILE * row > TILE_BYTES:
             least = least_chunk = COLUMN
-            if K == 1:  # reading takes all the time: longer runs, but two chunks where possible
-                least *= 2
-                least_chunk = least if N // least > 1 else COLUMN
+            if K == 1:  # reading takes all the time: longer runs
+                least_chunk = least = 2 * COLUMN
+            least_chunk = max(MIN_CHUNK, min(least_chunk, N // 2))  # two threads all the same
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
