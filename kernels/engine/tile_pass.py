@@ -71,7 +71,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
-    nanoseconds = 0.012 * size * D * (K + 2) + 0.2 * size * (K + 1)  # of a row, roughly; one core
+    nanoseconds = 0.012 * size * D * (K + 2) + 0.3 * size * (K + 1)  # of a row, roughly; one core
     numbers = gradient_length(D, K)[0] + K
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
     chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // least_chunk)
