@@ -267,7 +267,7 @@ def test_a_step_that_overflows(method):
     assert math.isfinite(found.fun)
     assert found.fun <= f(f.start())[0]
     assert any(infinite) or method in ("TNC", "Newton-CG")
-    if method in ("SLSQP", "trust-constr"):
+    if method == "SLSQP":  # with trust-constr, it depends on rounding
         assert found.fun < -0.67
 
 
