@@ -106,7 +106,7 @@ def test_descent(problem, dtype, batch_size):
     without = descend(batch[0][kept], batch[1][kept], sample_weight=s[kept], **settings)
     for a, b in zip(with_them, without, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-4 if dtype == "float32" else 1e-10)
-    # Where descent has converged, the norm is rounding: of n terms of at most |x| each, divided by n.
+    # Where descent has converged, the norm is rounding: that of a mean of terms of at most |x|.
     rounding = kept.sum() * np.finfo(dtype).eps * np.abs(batch[0]).max()
     assert with_them.gradient_norm == pytest.approx(without.gradient_norm, rel=1e-3, abs=rounding)
     settings |= {"learning_rate": 1e5, "max_iter": 300}
