@@ -46,7 +46,9 @@ sys.exit(pytest.main(sys.argv[1:]))"""
 # In the files of the problems; and files of which only the compiler sees nearly all.
 ONLY_COMPILED = {"cross_entropy", "log_loss", "squared_error", "update_loop"}
 TILED = ["engine/tile_pass", "engine/driver", "engine/reduce", "engine/gemm", "engine/vectors"]
-COMPILED = {*TILED, "engine/average", "engine/raw", "engine/vmath", "signature", "descent/loop"}
+THREADS = ["engine/atomics", "engine/team"]
+COMPILED = {*TILED, *THREADS, "engine/average", "engine/casts", "engine/raw", "engine/vmath"}
+COMPILED |= {"signature", "descent/loop"}
 
 PROBLEMS = ["softmax", "logistic", "linear", "two_layer"]
 DESCENT = [f"descent/test_{file}" for file in ("loop", "rates", "results", "settings", "start")]
@@ -79,13 +81,20 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
         ["engine/test_pool", "engine/test_team", "test_threads", "test_processes"],
         "",
     ),
-    "engine/team": (["engine/test_pool", "engine/test_team"], ""),
+    **dict.fromkeys(THREADS, (["engine/test_team", "engine/test_pool"], "")),
+    "engine/casts": (["engine/test_casts", "test_variants_casts"], ""),
     "engine/cache": ([*CACHE, "test_versions"], ""),
     "engine/vmath": (["engine/test_vmath"], ""),
     **{
         file: (
-            [*ANSWERS, "engine/test_tile_pass", "engine/test_parameter_pass", "test_threads"],
-            "(logistic or softmax or thread or driver or tile_pass) and not border",
+            [
+                "engine/test_gemm",
+                *ANSWERS,
+                "engine/test_tile_pass",
+                "engine/test_parameter_pass",
+                "test_threads",
+            ],
+            "(logistic or softmax or thread or driver or products_of or tile_pass) and not border",
         )
         for file in TILED
     },
