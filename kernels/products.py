@@ -6,12 +6,12 @@ those of the vector: what is averaged and penalised has the shapes of the latter
 """
 
 import functools
-import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from . import validate
 from .engine.reduce import Goal
 from .engine.tile_pass import constant_product, pointwise_product
 from .variants import Computation, Variants
@@ -96,8 +96,7 @@ def ready_pair(
     vector, out = ready(parameters[half:], dtype, of_out)
     if first:  # the driver does not see the parameters
         w, b = arrays
-        size = float(np.vdot(w, w)) + (b * b if type(b) is float else float(np.vdot(b, b)))
-        if w.shape != vector[0].shape or not math.isfinite(size):
+        if w.shape != vector[0].shape or not validate.all_finite(arrays):
             raise TypeError
     return (*arrays, *vector)[first:], out
 

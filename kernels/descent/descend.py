@@ -207,8 +207,10 @@ class Descent:
 
     def judge_epoch(self) -> None:
         (gtol, tol, rtol), per_epoch = self.tolerances, self.batches.per_epoch
-        length = math.hypot(*map(np.linalg.norm, self.parameters))
-        if self.i - self.begun >= per_epoch and (self.step <= tol or self.step <= rtol * length):
+        # Not np.linalg.norm: the threads of a BLAS busy-wait for long after a call.
+        squares = sum(np.square(p, dtype=float).sum() for p in self.parameters) if rtol > 0 else 0.0
+        near = self.step <= tol or self.step <= rtol * math.sqrt(squares)
+        if self.i - self.begun >= per_epoch and near:
             self.status = Status.CONVERGED
         if gtol > 0:
             self.norm = self.gradient_norm()

@@ -328,54 +328,73 @@ def narrow_microkernel(scores):
     return microkernel
 
 
-@intrinsic
-def _copy_rows(typingctx, zero, A, shape, B):
-    """Copy `shape` = (columns, rows) of A, whose rows are contiguous, into B in panels.
+def copy_microkernel(gathered):
+    """Return the micro-kernel that copies `shape` = (columns, rows) of A into B in panels.
 
-    A panel has NN_NR vectors of each row. B is (address, row_stride, panel_stride); the panels of a
-    row are contiguous if the latter is PANEL_ROW_BYTES. Each row is read whole, since rows of one
-    panel alone are all in different pages.
+    Rows of A are contiguous. A panel has NN_NR vectors of each row. B is (address, row_stride,
+    panel_stride); the panels of a row are contiguous if the latter is PANEL_ROW_BYTES. Each row is
+    read whole, since rows of one panel alone are all in different pages. With `gathered`, A is
+    followed by the address of the numbers of its rows.
     """
 
-    def generate(context, builder, signature, args):
-        v = VectorBuilder(builder, zero)
-        (A, lda), (width, k), (B, ldb, step) = (v.unpack(matrix) for matrix in args[1:4])
-        columns = NN_NR * v.lanes  # of a panel
-        whole = builder.sdiv(width, v.intp(columns))
-        left = builder.sub(width, builder.mul(whole, v.intp(columns)))
-        full = builder.and_(left, v.intp(-v.lanes))
-        mask = v.mask(builder.sub(left, full))
-        ahead = builder.mul(lda, v.intp(ROWS_AHEAD))  # the hardware foresees no jump to a row
+    @intrinsic
+    def microkernel(typingctx, zero, A, shape, B):
+        def generate(context, builder, signature, args):
+            v = VectorBuilder(builder, zero)
+            (A, lda, *numbers), (width, k), (B, ldb, step) = (v.unpack(m) for m in args[1:4])
+            columns = NN_NR * v.lanes  # of a panel
+            whole = builder.sdiv(width, v.intp(columns))
+            left = builder.sub(width, builder.mul(whole, v.intp(columns)))
+            full = builder.and_(left, v.intp(-v.lanes))
+            mask = v.mask(builder.sub(left, full))
 
-        def copy_row(i, _):
-            row, copy = builder.mul(i, lda), builder.add(B, builder.mul(i, ldb))
+            def row_offset(i):
+                for place in numbers:
+                    pointer = builder.inttoptr(place, v.int.as_pointer())
+                    i = builder.load(builder.gep(pointer, [i]))
+                return builder.mul(i, lda)
 
-            def ends(panel):
-                start = builder.mul(panel, v.intp(PANEL_ROW_BYTES))
-                return v.pointer(A, row, start), v.pointer(copy, builder.mul(panel, step))
+            def copy_row(i, _):
+                row, copy = row_offset(i), builder.add(B, builder.mul(i, ldb))
+                # The hardware foresees no jump to a row.
+                later = builder.add(i, v.intp(ROWS_AHEAD))
+                there = builder.icmp_signed("<", later, k)
+                ahead = builder.sub(row_offset(builder.select(there, later, i)), row)
 
-            def copy_vector(source, copy, j):
-                v.store(v.load(source, j), builder.gep(copy, [j]))
+                def ends(panel):
+                    start = builder.mul(panel, v.intp(PANEL_ROW_BYTES))
+                    return v.pointer(A, row, start), v.pointer(copy, builder.mul(panel, step))
+
+                def copy_vector(source, copy, j):
+                    if gathered:
+                        v.prefetch(builder.gep(source, [j]), ahead)
+                    v.store(v.load(source, j), builder.gep(copy, [j]))
+                    return []
+
+                def copy_panel(panel, _):
+                    source, copy = ends(panel)
+                    if not gathered:
+                        v.prefetch(source, ahead)
+                    for u in range(NN_NR):
+                        copy_vector(source, copy, v.intp(u * v.lanes))
+                    return []
+
+                v.loop(whole, 1, [], copy_panel)
+                source, copy = ends(whole)
+                v.loop(full, v.lanes, [], lambda j, _: copy_vector(source, copy, j))
+                with builder.if_then(builder.icmp_signed("<", full, left)):
+                    v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
                 return []
 
-            def copy_panel(panel, _):
-                source, copy = ends(panel)
-                v.prefetch(source, ahead)
-                for u in range(NN_NR):
-                    copy_vector(source, copy, v.intp(u * v.lanes))
-                return []
+            v.loop(k, 1, [], copy_row)
+            return context.get_dummy_value()
 
-            v.loop(whole, 1, [], copy_panel)
-            source, copy = ends(whole)
-            v.loop(full, v.lanes, [], lambda j, _: copy_vector(source, copy, j))
-            with builder.if_then(builder.icmp_signed("<", full, left)):
-                v.store(v.masked_load(source, mask, full), builder.gep(copy, [full]))
-            return []
+        return types.void(zero, _TRIPLE if gathered else _PAIR, _PAIR, _TRIPLE), generate
 
-        v.loop(k, 1, [], copy_row)
-        return context.get_dummy_value()
+    return microkernel
 
-    return types.void(zero, _PAIR, _PAIR, _TRIPLE), generate
+
+_copy_rows, _gather_rows = copy_microkernel(False), copy_microkernel(True)
 
 
 @intrinsic
@@ -419,13 +438,16 @@ def copy_block(zero, A, rows, shape, B):
         _copy_rows(zero, (A, step), (k, width), (B, ldb, PANEL_ROW_BYTES))
         return size, ldb
     ldb = padded(width) * size
+    if step == size or width == 1:
+        if rows.size > 0:
+            _gather_rows(zero, (A, lda, address(rows)), shape, (B, ldb, PANEL_ROW_BYTES))
+        else:
+            _copy_rows(zero, (A, lda), shape, (B, ldb, PANEL_ROW_BYTES))
+        return ldb, size
     for r in range(k if rows.size > 0 else 1):
         a = A + rows[r] * lda if rows.size > 0 else A
-        block, b = (width, 1 if rows.size > 0 else k), B + r * ldb
-        if step == size or width == 1:
-            _copy_rows(zero, (a, lda), block, (b, ldb, PANEL_ROW_BYTES))
-        else:
-            _copy_transposed(zero, (a, lda, step), block, (b, ldb))
+        block = width, 1 if rows.size > 0 else k
+        _copy_transposed(zero, (a, lda, step), block, (B + r * ldb, ldb))
     return ldb, size
 
 

@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .atomics import atomic_add
-from .gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
+from .gemm import NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
 from .jit import device_function, jit, jit_inline
 from .vectors import address, keep_out_of_line
 
@@ -72,6 +72,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
     nanoseconds = 0.012 * size * D * (K + 2) + 0.3 * size * (K + 1)  # of a row, roughly; one core
+    nanoseconds += 0.018 * size * K * above + 0.3 * size * above
     numbers = gradient_length(D, K)[0] + K
     chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
     chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // least_chunk)
@@ -130,16 +131,6 @@ def gather(A, rows, start, n, copy):
     keep_out_of_line()
     for r in range(n):
         copy[r] = A[rows[start + r] if rows.size > 0 else start + r]
-
-
-@device_function
-def gather_rows(X, rows, start, n, copy):
-    """Copy n rows of X, from `start` on, or at the n indices in `rows` from `start` on."""
-    keep_out_of_line()
-    for r in range(n):
-        row = rows[start + r] if rows.size > 0 else start + r
-        for d in range(X.shape[1]):
-            copy[r, d] = X[row, d]
 
 
 @device_function
@@ -460,7 +451,7 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not fortran and (strided or paged))
-        copy = np.empty((tile if copied else 0, D + 64 // size), X.dtype)
+        copy = np.empty((tile if copied else 0, padded(D)), X.dtype)
         Wt = transposed(W, halves)
         if direction:
             transpose(vector[0], D, outputs, Wt[outputs:])
@@ -475,9 +466,13 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
             stop = min(N, (chunk + 1) * chunk_rows)
             for start in range(chunk * chunk_rows, stop, tile):
                 n = min(tile, stop - start)
-                x = address(X) + start * X.strides[0], X.strides[0], X.strides[1]
+                x = (
+                    address(X) + (0 if gathered else start * X.strides[0]),
+                    X.strides[0],
+                    X.strides[1],
+                )
                 if copied:
-                    gather_rows(X, rows, start, n, copy)
+                    copy_block(zero, x, rows[start : start + n], (D, n), address(copy))
                     x = address(copy), copy.strides[0], size
                 labels, s, n_invalid = targets(y, weight, rows, start, n, room)
                 invalid += n_invalid
