@@ -9,8 +9,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from . import validate
 from .engine.reduce import Goal
 from .engine.tile_pass import constant_product, pointwise_product
@@ -94,10 +92,9 @@ def ready_pair(
         raise TypeError
     arrays, _ = ready(parameters[:half], dtype, of_out)
     vector, out = ready(parameters[half:], dtype, of_out)
-    if first:  # the driver does not see the parameters
-        w, b = arrays
-        if w.shape != vector[0].shape or not validate.all_finite(arrays):
-            raise TypeError
+    # The driver may not see the parameters.
+    if first and not (arrays[0].shape == vector[0].shape and validate.all_finite(arrays)):
+        raise TypeError
     return (*arrays, *vector)[first:], out
 
 

@@ -48,7 +48,8 @@ ITEMS = 8  # of a phase, at least, where the sizes allow
 MIN_ROWS, MAX_ROWS = 96, 168  # of a block
 MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks of gemm_nn
 PART_BYTES = 2**23  # all partial scores together
-MIN_DEPTH = 256  # features that repay partial scores
+MIN_DEPTH = 128  # features that repay partial scores
+RESIDUAL_ROWS = 40  # that repay an item of their own
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
 
@@ -59,6 +60,8 @@ class Plan(NamedTuple):
     block: int  # rows of a block
     blocks: int  # of a super-tile
     parts: int  # of D, in the scores
+    residual: int  # rows of an item of the residual
+    of_residual: int  # such items of a super-tile
     features: int  # of a block of the first layer's gradient
     of_first: int  # such blocks, and the bias
     units: int  # of a block of the second layer's gradient
@@ -87,8 +90,9 @@ def many_parameters(N, D, K, above, size):
 
 @device_function
 def block_length(n, least, most, multiple):
-    """Return the length of ITEMS equal blocks of n, or of more blocks, or fewer."""
+    """Return the length of ITEMS equal blocks of n, or of more, or fewer: one, or an even number."""
     blocks = max((n + most - 1) // most, min(ITEMS, n // least), 1)
+    blocks += blocks % 2 if blocks > 1 else 0
     return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
@@ -106,19 +110,23 @@ def plan_pass(N, D, K, above, size, halves):
     block = block_length(rows, MIN_ROWS, MAX_ROWS, 12)
     blocks = (rows + block - 1) // block
     most = 1 + PART_BYTES // (size * halves * width * rows)
-    parts = max(1, min(ITEMS // blocks, D // MIN_DEPTH, most))
+    parts = min(ITEMS // blocks, D // MIN_DEPTH, most)
+    parts = max(1, parts - parts % 2)
+    residual = block_length(rows, RESIDUAL_ROWS, block, 16)
+    of_residual = (rows + residual - 1) // residual
     features = block_length(D, MIN_FEATURES, MAX_FEATURES, 12)
     units = block_length(K, MIN_FEATURES, MAX_FEATURES, 12)
     of_first = (D + features - 1) // features + 1
     of_second = (K + units - 1) // units + 1 if above > 0 else 0
-    of_tile = (parts + 1) * blocks + of_first + of_second
+    of_tile = parts * blocks + of_residual + of_first + of_second
     numbers = rows * ((parts - 1) * halves * width + shared)
     if tiles > 1:
         numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
     numbers += 128 // size  # to begin at a cache line
     items = tiles * of_tile
     numbers = (numbers + items - 1) // items
-    return Plan(rows, block, blocks, parts, features, of_first, units, of_tile, items, numbers)
+    of_rows = rows, block, blocks, parts, residual, of_residual
+    return Plan(*of_rows, features, of_first, units, of_tile, items, numbers)
 
 
 @jit
@@ -330,19 +338,20 @@ def make_parameter_pass(  # noqa: C901
             R, start = carve(shared, start, plan.rows, width)
             R2, start = carve(shared, start, plan.rows, width2)
             kept2, start = carve(shared, start, K + 1 if several else 0, width2)
-            Z2 = np.empty((plan.block, width2), X.dtype)
+            Z2 = np.empty((plan.residual, width2), X.dtype)
             if direction:
                 r2, start = carve(shared, start, plan.rows, width2)
-                RZ2 = np.empty((plan.block, width2), X.dtype)
+                RZ2 = np.empty((plan.residual, width2), X.dtype)
         scores = halves * classes
-        most = max(16, min(plan.block, RESIDUAL_BYTES // (size * scores) // 16 * 16))
+        most = max(16, min(plan.residual, RESIDUAL_BYTES // (size * scores) // 16 * 16))
         S = np.empty((scores + SCRATCH_ROWS, padded(most)), X.dtype)
         room = room_for_targets(most, y, weight, rows, X.dtype)
         local_numbers = min(plan.features, D) * width
         if two_layers:
             local_numbers = max(local_numbers, min(plan.units, K) * width2)
         local = np.empty(0 if several else local_numbers, X.dtype)
-        residuals, gradients = plan.parts * plan.blocks, (plan.parts + 1) * plan.blocks
+        residuals = plan.parts * plan.blocks
+        gradients = residuals + plan.of_residual
         spins = 0
         while True:
             item = atomic_load(counters, NEXT)
@@ -369,8 +378,8 @@ def make_parameter_pass(  # noqa: C901
                 if direction:
                     score_item(tile, penalised, RZ, plan, i)
             elif i < gradients:
-                first = (i - residuals) * plan.block
-                last = min(n, first + plan.block)
+                first = (i - residuals) * plan.residual
+                last = min(n, first + plan.residual)
                 for r in range(first, last, most):
                     m = min(most, last - r)
                     z = Z[r : r + m]
