@@ -204,6 +204,7 @@ def gemv_t_microkernel(rows):
                     row = builder.add(i, v.intp(r))
                     row = builder.select(builder.icmp_signed("<", row, last), row, last)
                     a_rows.append(v.pointer(A, builder.mul(row, lda)))
+                v.prefetch_starts(a_rows, builder.mul(lda, v.intp(rows)))
 
                 def add(sums, b, load):
                     return [
@@ -253,6 +254,7 @@ def gemv_n_microkernel(rows):
                 a_rows.append(v.pointer(A, builder.mul(row, lda)))
                 number = builder.load(v.pointer(P, builder.mul(row, step)), align=v.size)
                 p.append(v.splat(builder.select(there, number, ir.Constant(v.scalar, 0.0))))
+            v.prefetch_starts(a_rows, builder.mul(lda, v.intp(rows)))
             full = builder.and_(n, v.intp(-v.lanes))
             mask = v.mask(builder.sub(n, full))
 

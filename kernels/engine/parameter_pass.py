@@ -47,6 +47,7 @@ SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow
 MIN_ROWS, MAX_ROWS = 96, 168  # of a block
 MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks of gemm_nn
+LEAST_BLOCK = 24  # rows or features that repay an item, if they are all there are
 PART_BYTES = 2**23  # all partial scores together
 MIN_DEPTH = 128  # features that repay partial scores
 RESIDUAL_ROWS = 40  # that repay an item of their own
@@ -90,10 +91,16 @@ def many_parameters(N, D, K, above, size):
 
 @device_function
 def block_length(n, least, most, multiple):
-    """Return the length of ITEMS equal blocks of n, or of more, or fewer: one, or an even number."""
+    """Return the length of blocks of n: ITEMS, or another even number of them, or one."""
     blocks = max((n + most - 1) // most, min(ITEMS, n // least), 1)
     blocks += blocks % 2 if blocks > 1 else 0
     return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
+
+
+@device_function
+def half(n):
+    """Return half of n, for two threads, unless that is too little."""
+    return max(n // 2, LEAST_BLOCK)
 
 
 @jit
@@ -107,15 +114,16 @@ def plan_pass(N, D, K, above, size, halves):
     tiles = (N + most - 1) // most
     rows = ((N + tiles - 1) // tiles + 7) // 8 * 8
     tiles = (N + rows - 1) // rows
-    block = block_length(rows, MIN_ROWS, MAX_ROWS, 12)
+    least = MIN_ROWS if D >= 2 * MIN_DEPTH else min(MIN_ROWS, half(rows))
+    block = block_length(rows, least, MAX_ROWS, 12)
     blocks = (rows + block - 1) // block
     most = 1 + PART_BYTES // (size * halves * width * rows)
     parts = min(ITEMS // blocks, D // MIN_DEPTH, most)
     parts = max(1, parts - parts % 2)
     residual = block_length(rows, RESIDUAL_ROWS, block, 16)
     of_residual = (rows + residual - 1) // residual
-    features = block_length(D, MIN_FEATURES, MAX_FEATURES, 12)
-    units = block_length(K, MIN_FEATURES, MAX_FEATURES, 12)
+    features = block_length(D, min(MIN_FEATURES, half(D)), MAX_FEATURES, 12)
+    units = block_length(K, min(MIN_FEATURES, half(K)), MAX_FEATURES, 12)
     of_first = (D + features - 1) // features + 1
     of_second = (K + units - 1) // units + 1 if above > 0 else 0
     of_tile = parts * blocks + of_residual + of_first + of_second

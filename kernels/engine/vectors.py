@@ -16,6 +16,7 @@ from .jit import device_function
 
 _WIDEST = 64 if "+avx512f" in host_features() else 32 if "+avx2" in host_features() else 16
 VECTOR_BYTES = int(os.environ.get("KERNELS_VECTOR_BYTES", _WIDEST))
+STARTED_LINES = 4  # of a row, after which the hardware prefetches the others
 FUSED = "+fma" in host_features() or "+neon" in host_features()
 
 
@@ -80,6 +81,12 @@ class VectorBuilder:
         read, locality, data = self.i32(0), self.i32(2), self.i32(1)
         operands = [self.builder.gep(byte, [offset]), read, locality, data]
         self.call("llvm.prefetch.p0", ir.VoidType(), operands)
+
+    def prefetch_starts(self, rows, distance):
+        """Prefetch the first cache lines of the rows at a distance in bytes from these."""
+        for row in rows:
+            for line in range(STARTED_LINES):
+                self.prefetch(row, self.builder.add(distance, self.intp(64 * line)))
 
     # ---- arithmetic ----
 
