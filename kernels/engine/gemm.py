@@ -462,7 +462,8 @@ def numbers_of_block(width, k):
 # ---- the products ----
 
 _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
-_nt_single, _gemv_t = gemm_nt_microkernel(1, 1), gemv_t_microkernel(NT_MR)
+_nt_row_2, _nt_row_3 = (gemm_nt_microkernel(1, columns) for columns in (2, 3))
+_gemv_t = gemv_t_microkernel(NT_MR)
 _narrow_t, _narrow_n = narrow_microkernel(True), narrow_microkernel(False)
 
 
@@ -496,9 +497,15 @@ def gemm_nt(zero, A, B, C, shape):
                         _nt_2(zero, a, b, s, length)
                 c += nr
     for i in range(full, m):
-        for c in range(n):
+        c = 0
+        for block in range(n_blocks):
+            nr = (n - c) // (n_blocks - block)
             a, b, s = (A + i * lda, lda), (B + c * ldb, ldb), (C + c * ldc + i * size, ldc)
-            _nt_single(zero, a, b, s, k)
+            if nr == 3:
+                _nt_row_3(zero, a, b, s, k)
+            else:
+                _nt_row_2(zero, a, b, s, k)
+            c += nr
 
 
 _gemv_n_half, _gemv_n = gemv_n_microkernel(NV_ROWS // 2), gemv_n_microkernel(NV_ROWS)

@@ -26,7 +26,7 @@ MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and wri
 CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many; twice for K = 1
-SQUARE = 16  # a matrix is transposed in squares whose rows and columns stay in L1
+SQUARE = 16  # numbers at a time of which one matrix has a row and another a column
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
 DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
@@ -107,11 +107,17 @@ def is_by_columns(X, rows):
 @device_function
 def transpose(A, rows, columns, B):
     """Write the transpose of the first `rows` rows and `columns` columns of A into B."""
-    for i in range(0, rows, SQUARE):
-        for j in range(0, columns, SQUARE):
-            for c in range(j, min(j + SQUARE, columns)):
-                for r in range(i, min(i + SQUARE, rows)):
-                    B[c, r] = A[r, c]
+    whole = rows // 8 * 8
+    for i in range(0, whole, 8):  # 8 numbers at a time, which LLVM stores as a vector
+        a0, a1, a2, a3 = A[i], A[i + 1], A[i + 2], A[i + 3]
+        a4, a5, a6, a7 = A[i + 4], A[i + 5], A[i + 6], A[i + 7]
+        for c in range(columns):
+            b = B[c, i:]
+            b[0], b[1], b[2], b[3] = a0[c], a1[c], a2[c], a3[c]
+            b[4], b[5], b[6], b[7] = a4[c], a5[c], a6[c], a7[c]
+    for r in range(whole, rows):
+        for c in range(columns):
+            B[c, r] = A[r, c]
 
 
 @device_function
