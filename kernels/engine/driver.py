@@ -18,6 +18,7 @@ from .pool import POOL
 from .reduce import Goal, reduce_layer, squares, totals
 from .team import TEAM, lead, make_task
 from .tile_pass import (
+    CHUNK_NANOSECONDS,
     DONE,
     geometry,
     gradient_length,
@@ -25,10 +26,9 @@ from .tile_pass import (
     hidden_product,
     is_by_columns,
     make_tile_pass,
+    nanoseconds,
     targets_fit,
 )
-
-SMALL = 400_000  # work below which `geometry` makes one chunk
 
 
 @device_function
@@ -195,17 +195,13 @@ def key_of(X: Any, y: Any, many: bool = False) -> Key:
     return (size, kind, many) if many or kind != ONE else size
 
 
-def work(N: int, D: int, K: int, above: int) -> float:
-    """Return roughly what a pass costs, in units that bound those of `geometry`."""
-    return N * ((D + 16) * (K + 2) + 1.5 * (K + 17) * above)
-
-
 def is_small(X: Any, parameters: Sequence[Any]) -> bool:
     """Whether a call is one chunk of the pass over samples, for whatever layout of X."""
     (N, D), first, last = X.shape, parameters[0].size, parameters[-2].size
     K, layers = first // (D or 1), len(parameters) // 2
     few: bool = first < MANY > last or (K < LEAST_SCORES and layers == 1)
-    return few and work(N, D, K, last // (K or 1) if layers == 2 else 0) < SMALL
+    above, size = last // (K or 1) if layers == 2 else 0, X.itemsize
+    return few and N * nanoseconds(D, K, above, size) < 2 * CHUNK_NANOSECONDS
 
 
 def sizes(
@@ -253,8 +249,8 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
-    *planned, size = sizes(len(rows) or len(X), X, parameters, kernel.halves)
-    items, many = items_of_pass(*planned, size, by_columns, by_samples, kernel.halves)
-    if many and work(*planned) < SMALL:
+    N, *of_row = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
+    items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
+    if many and N * nanoseconds(*of_row) < 2 * CHUNK_NANOSECONDS:
         threads = 1
     return POOL.run(kernel[key_of(X, y, many)], call, items, threads)

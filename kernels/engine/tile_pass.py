@@ -49,6 +49,12 @@ def gradient_length(D, K):
     return K * row, row
 
 
+@register_jitable
+def nanoseconds(D, K, above, size):
+    """Return roughly how long a row takes on one core; the arguments are those of `geometry`."""
+    return size * (0.012 * D * (K + 2) + 0.3 * (K + 1 + above) + 0.018 * K * above)
+
+
 @jit
 def geometry(N, D, K, above, size, by_columns, halves):
     """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
@@ -71,10 +77,8 @@ def geometry(N, D, K, above, size, by_columns, halves):
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
-    nanoseconds = 0.012 * size * D * (K + 2) + 0.3 * size * (K + 1)  # of a row, roughly; one core
-    nanoseconds += 0.018 * size * K * above + 0.3 * size * above
     numbers = gradient_length(D, K)[0] + K
-    chunks = min(MAX_CHUNKS, int(N * nanoseconds / CHUNK_NANOSECONDS))
+    chunks = min(MAX_CHUNKS, int(N * nanoseconds(D, K, above, size) / CHUNK_NANOSECONDS))
     chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // least_chunk)
     chunks = max(1, chunks - chunks % 2)  # an even number, for two threads
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
