@@ -30,6 +30,8 @@ from .tile_pass import (
     targets_fit,
 )
 
+NANOSECONDS_OF_A_PARAMETER = 0.6  # to read it and write its gradient, roughly; one core
+
 
 @device_function
 def batch_fits(X, s):
@@ -249,8 +251,9 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
-    N, *of_row = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
+    N, D, K, above, size = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
     items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
-    if many and N * nanoseconds(*of_row) < 2 * CHUNK_NANOSECONDS:
-        threads = 1
+    if many:
+        took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
+        threads = 1 if took < 2 * CHUNK_NANOSECONDS else threads
     return POOL.run(kernel[key_of(X, y, many)], call, items, threads)
