@@ -5,6 +5,7 @@ import pytest
 
 from bench import problems
 from bench.measure import agreement
+from kernels import softmax
 from tests.helpers.reports import AIRFOIL
 
 
@@ -42,3 +43,19 @@ def test_errors_are_counted_in_units_of_rounding(dtype):
     assert (
         9 < agreement.error(AIRFOIL, dtype, lambda _: lambda: (0.0, rounded), checked)["error"] < 11
     )
+
+
+def alike(N, *_):
+    return np.zeros((N, 1)), np.zeros(N, int)
+
+
+def test_the_reference_is_right_where_samples_are_alike():
+    """Residuals for the bias, all of them softmax(b) - (1, 0), are rounded the same way in a sum.
+
+    BLOCK of them are added one after the other: each addition errs by at most eps / 2 of the total.
+    """
+    problem = problems.Problem(softmax, alike, (200_000, 1, 2))
+    *_, b = problem.batch("float64")
+    found, right = agreement.expected(problem).b, np.exp(b) / np.exp(b).sum() - [1, 0]
+    most = agreement.BLOCK * np.finfo(float).eps / 2
+    assert np.abs(found - right).max() <= most * np.abs(right).max()
