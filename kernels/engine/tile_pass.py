@@ -26,7 +26,7 @@ MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and wri
 CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many; twice for K = 1
-SQUARE = 16  # numbers at a time of which one matrix has a row and another a column
+SQUARE = 16  # scores or targets at a time, in a block that is read by rows, written by columns
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
 DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
@@ -73,7 +73,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
             least = least_chunk = COLUMN
             if K == 1:  # reading takes all the time: longer runs
                 least_chunk = least = 2 * COLUMN
-            least_chunk = max(MIN_CHUNK, min(least_chunk, N // 2))  # two threads all the same
+            least_chunk = max(MIN_CHUNK, min(least_chunk, N // 2))  # one for each of two threads
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
