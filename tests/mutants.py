@@ -45,7 +45,9 @@ cache.source_stamp = lambda: 'kept'
 sys.exit(pytest.main(sys.argv[1:]))"""
 # In the files of the problems; and files of which only the compiler sees nearly all.
 ONLY_COMPILED = {"cross_entropy", "log_loss", "squared_error", "update_loop"}
-TILED = ["engine/tile_pass", "engine/driver", "engine/reduce", "engine/gemm", "engine/vectors"]
+PASSES = ["engine/tile_pass", "engine/feature_pass", "engine/parameter_pass"]
+PRODUCTS = ["engine/gemm", "engine/gemv", "engine/pack", "engine/vectors"]
+TILED = [*PASSES, "engine/driver", "engine/reduce", *PRODUCTS]
 THREADS = ["engine/atomics", "engine/team"]
 COMPILED = {*TILED, *THREADS, "engine/average", "engine/casts", "engine/raw", "engine/vmath"}
 COMPILED |= {"signature", "descent/loop"}
@@ -92,6 +94,7 @@ TESTS = {  # the tests that are to notice, those first that take little, and whi
                 *ANSWERS,
                 "engine/test_tile_pass",
                 "engine/test_parameter_pass",
+                "engine/test_feature_pass",
                 "test_threads",
             ],
             "(logistic or softmax or thread or driver or products_of or tile_pass) and not border",

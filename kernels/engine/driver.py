@@ -1,7 +1,9 @@
 """The driver: the compiled function that each call runs, and the types it is compiled for.
 
-It checks shapes and alignment, runs the pass over X, on one thread or several, and reduces the
-partial sums. `make_driver` builds it around the residual of a problem with one or two layers.
+It checks shapes and alignment and runs one of three passes over X, on one thread or several: that
+over samples, whose partial gradients it reduces; that over features, for one score and few samples;
+or that over parameters, for many of them, which is a driver of its own. `make_driver` builds it
+around the residual of a problem with one or two layers.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +14,9 @@ from numba import types
 
 from .average import average
 from .cache import entry_point
+from .feature_pass import blocks_of_features, make_feature_pass
 from .jit import device_function, jit
-from .parameter_pass import LEAST_SCORES, MANY, items_of_pass, make_parameter_pass, plan_pass
+from .parameter_pass import LEAST_SCORES, MANY, items_of_pass, make_parameter_pass
 from .pool import POOL
 from .reduce import Goal, reduce_layer, squares, totals
 from .team import TEAM, lead, make_task
@@ -59,7 +62,44 @@ def as_layer(w, bias, X):
     return w.reshape(-1, 1), np.full(1, bias, X.dtype)
 
 
-def make_driver(  # noqa: C901
+def make_sample_pass(
+    residual: Callable[..., Any], two_layers: bool, direction: int, halves: int
+) -> Any:
+    """Return the function that runs the pass over X and reduces the partial gradients."""
+    below = hidden_product if direction else hidden_layer
+    tile_pass = make_tile_pass(below(residual) if two_layers else residual, direction)
+    task = make_task(tile_pass)
+
+    @device_function
+    def run(batch, layers, written, asked, team, helpers):
+        """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
+        (X, _, _, rows), (want_loss, goal, reg, rate), penalised = batch, asked, layers[direction:]
+        (D, K), above = layers[0].shape, layers[3].size if two_layers else 0
+        tile, rows_of_chunk, chunks, scratch_rows, numbers = geometry(
+            rows.size or len(X), D, K, above, X.itemsize, is_by_columns(X, rows), halves
+        )
+        partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
+        counters, want_gradient = np.zeros(2 * DONE, np.int64), goal != Goal.NOTHING
+        workspace, shapes = (partials, sums, counters, team), (tile, rows_of_chunk, scratch_rows)
+        call = batch, layers, shapes, workspace, (want_loss, want_gradient)
+        if helpers == 0 or not lead(team, helpers, task(call)):
+            counters[:] = 0
+            tile_pass(call)
+        loss, weight, invalid = totals(sums)
+        averaging = reg, rate, weight
+        if want_gradient:
+            layer, place = (penalised[0], penalised[1]), (written[0], written[1])
+            invalid += reduce_layer(partials, 0, layer, place, goal, averaging)
+            if two_layers:
+                start = gradient_length(D, K)[0] + K
+                layer, place = (penalised[2], penalised[3]), (written[2], written[3])
+                invalid += reduce_layer(partials, start, layer, place, goal, averaging)
+        return loss, weight, invalid
+
+    return run
+
+
+def make_driver(
     residual: Callable[..., Any],
     two_layers: bool,
     scalar_bias: bool,
@@ -73,23 +113,21 @@ def make_driver(  # noqa: C901
     the vector, which is what is penalised. With `by_parameters` it runs the pass for many
     parameters.
     """
-    below, halves = hidden_product if directional else hidden_layer, 1
-    first = 0  # of what is penalised
+    first, halves = 0, 1  # of what is penalised
     if directional:
         first, halves = 4 if two_layers else 2, 2
-    if by_parameters:
-        run_pass = make_parameter_pass(residual, two_layers, first)
-    else:
-        run_pass = make_tile_pass(below(residual) if two_layers else residual, first)
-    task = make_task(run_pass)
+    make_pass = make_parameter_pass if by_parameters else make_sample_pass
+    over_all = make_pass(residual, two_layers, first, halves)
+    one_score = scalar_bias and not directional
+    over_features: Any = make_feature_pass(residual) if one_score else None
 
-    def driver(batch, parameters, out, settings, wanted, team, helpers):  # noqa: C901
+    def driver(batch, parameters, out, settings, wanted, team, helpers):
         """Run a call, with at most this number of helpers; return (loss, weight, invalid count).
 
         batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (want_loss, Goal).
         """
         (X, y, s, rows), (reg, rate), (want_loss, goal) = batch, settings, wanted
-        (N, D), above = X.shape, 0
+        (N, D), above, blocks = X.shape, 0, (0, 0)
         fits = batch_fits(X, s)
         # These are constants: Numba removes dead branches before it infers types.
         if scalar_bias:
@@ -113,39 +151,15 @@ def make_driver(  # noqa: C901
                 fits &= layer_fits(K, above, penalised[2], penalised[3])
         if not fits & targets_fit(y, N, above if two_layers else K):
             return 0.0, 0.0, 1.0
-        N = rows.size if rows.size > 0 else N
-        if by_parameters:
-            plan = plan_pass(N, D, K, above, X.itemsize, halves)
-            items, numbers = plan.items, plan.numbers
+        asked = want_loss, goal, reg, rate
+        if one_score:
+            blocks = blocks_of_features(X, rows)
+        if one_score and blocks[0] > 0:
+            found = over_features(batch, layers, written, blocks, asked, team, helpers)
         else:
-            tile, rows_of_chunk, items, scratch_rows, numbers = geometry(
-                N, D, K, above, X.itemsize, is_by_columns(X, rows), halves
-            )
-        partials, sums = np.empty((items, numbers), X.dtype), np.empty((items, 3))
-        counters = np.zeros(2 * DONE, np.int64)
-        workspace = partials, sums, counters, team
-        if by_parameters:
-            asked = want_loss, goal, reg, rate
-            call: Any = batch, layers, written, plan, workspace, asked
-        else:
-            shapes = tile, rows_of_chunk, scratch_rows
-            call = batch, layers, shapes, workspace, (want_loss, goal != Goal.NOTHING)
-        if helpers == 0 or not lead(team, helpers, task(call)):
-            counters[:] = 0
-            run_pass(call)
-        loss, weight, invalid = totals(sums)
-        averaging, reducing = (reg, rate, weight), goal != Goal.NOTHING and not by_parameters
-        if reducing:
-            layer, place = (penalised[0], penalised[1]), (written[0], written[1])
-            invalid += reduce_layer(partials, 0, layer, place, goal, averaging)
-        penalty = 0.0
-        if two_layers:
-            if reducing:
-                start = gradient_length(D, K)[0] + K
-                layer, place = (penalised[2], penalised[3]), (written[2], written[3])
-                invalid += reduce_layer(partials, start, layer, place, goal, averaging)
-            if reg > 0:
-                penalty = 0.5 * squares(layers[2].reshape(-1))
+            found = over_all(batch, layers, written, asked, team, helpers)
+        loss, weight, invalid = found
+        penalty = 0.5 * squares(layers[2].reshape(-1)) if two_layers and reg > 0 else 0.0
         invalid += not weight < np.inf
         if goal != Goal.SUMS:
             invalid += not weight > 0
@@ -248,12 +262,14 @@ def driver_types(
 
 
 def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
-    """Return loss, weight and invalid count of a call, on at most as many threads as chunks."""
+    """Return loss, weight and invalid count of a call, on at most as many threads as items."""
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
     N, D, K, above, size = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
     items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
-    if many:
+    one_score = by_samples and kernel.halves == 1
+    blocks = blocks_of_features(X, rows)[0] if one_score else 0
+    if blocks or many:
         took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
         threads = 1 if took < 2 * CHUNK_NANOSECONDS else threads
-    return POOL.run(kernel[key_of(X, y, many)], call, items, threads)
+    return POOL.run(kernel[key_of(X, y, many)], call, blocks or items, threads)

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
-from .gemm import NN_KC_BYTES, NO_PREFETCH, copy_block, gemm_nn, gemm_nt, numbers_of_block, padded
+from .gemm import NN_KC_BYTES, NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit
-from .reduce import Goal, write_run
-from .team import FAILED, WAITED
+from .pack import copy_block, numbers_of_block, padded
+from .reduce import Goal, totals, write_run
+from .team import FAILED, WAITED, lead, make_task
 from .tile_pass import (
     DONE,
     NEXT,
@@ -312,19 +313,20 @@ def block_of(j, blocks, length, D, width, memory):
 
 
 def make_parameter_pass(  # noqa: C901
-    residual: Callable[..., Any], two_layers: bool, direction: int = 0
+    residual: Callable[..., Any], two_layers: bool, direction: int, halves: int
 ) -> Any:
-    """Return the pass of a problem; each thread of a call runs it until no item is left.
+    """Return the function that runs the pass of a problem.
 
     In that of a Hessian-vector product, V is the layer with the number `direction`, and RZ the
     scores' derivative in that direction; see `hidden_product` of `tile_pass`.
     """
-    halves = 2 if direction else 1
 
+    @device_function
     def parameter_pass(call):  # noqa: C901
-        """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
+        """Take items until none is left; write what `goal` selects into `written`.
 
-        call = (batch, layers, written, plan, workspace, (want_loss, goal, reg, learning rate)).
+        Loss, weight and invalid count of each item are written to `sums`. call = (batch, layers,
+        written, plan, workspace, (want_loss, goal, reg, learning rate)).
         """
         keep_out_of_line()
         batch, layers, written, plan, workspace, wanted = call
@@ -456,4 +458,20 @@ def make_parameter_pass(  # noqa: C901
             atomic_add(counters, DONE, 1)
         atomic_add(team, WAITED, spins)
 
-    return device_function(parameter_pass)
+    task = make_task(parameter_pass)
+
+    @device_function
+    def run(batch, layers, written, asked, team, helpers):
+        """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
+        (X, _, _, rows), (D, K) = batch, layers[0].shape
+        above = layers[3].size if two_layers else 0
+        plan = plan_pass(rows.size or len(X), D, K, above, X.itemsize, halves)
+        partials, sums = np.empty((plan.items, plan.numbers), X.dtype), np.empty((plan.items, 3))
+        counters = np.zeros(2 * DONE, np.int64)
+        call = batch, layers, written, plan, (partials, sums, counters, team), asked
+        if helpers == 0 or not lead(team, helpers, task(call)):
+            counters[:] = 0
+            parameter_pass(call)
+        return totals(sums)
+
+    return run

@@ -16,8 +16,9 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .atomics import atomic_add
-from .gemm import NO_PREFETCH, copy_block, gemm_nn, gemm_nt, padded
+from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit, jit_inline
+from .pack import copy_block, padded
 from .vectors import address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
@@ -36,7 +37,7 @@ SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use as scratch
 # ---- shapes ----
 
 
-@device_function
+@register_jitable
 def whole_vectors(n):
     """Return n rounded up to whole vectors of both dtypes."""
     return (n + 15) // 16 * 16

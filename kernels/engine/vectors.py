@@ -1,7 +1,7 @@
 """SIMD vectors in LLVM IR (`VectorBuilder`), addresses of arrays, and a hint to the compiler.
 
-Numba has no vector type, so the micro-kernels in gemm.py emit LLVM IR themselves. Addresses are of
-type intp; an array must be kept alive while its address is in use.
+Numba has no vector type, so the micro-kernels emit LLVM IR themselves. Addresses are of type intp;
+an array must be kept alive while its address is in use.
 """
 
 import os
@@ -16,6 +16,7 @@ from .jit import device_function
 
 _WIDEST = 64 if "+avx512f" in host_features() else 32 if "+avx2" in host_features() else 16
 VECTOR_BYTES = int(os.environ.get("KERNELS_VECTOR_BYTES", _WIDEST))
+LONG_ROW_BYTES = 512  # from where on each row is a stream of its own to the hardware prefetcher
 STARTED_LINES = 4  # of a row, after which the hardware prefetches the others
 FUSED = "+fma" in host_features() or "+neon" in host_features()
 
@@ -82,11 +83,14 @@ class VectorBuilder:
         operands = [self.builder.gep(byte, [offset]), read, locality, data]
         self.call("llvm.prefetch.p0", ir.VoidType(), operands)
 
-    def prefetch_starts(self, rows, distance):
-        """Prefetch the first cache lines of the rows at a distance in bytes from these."""
-        for row in rows:
-            for line in range(STARTED_LINES):
-                self.prefetch(row, self.builder.add(distance, self.intp(64 * line)))
+    def prefetch_starts(self, rows, stride):
+        """Prefetch the first cache lines of as many rows after these, if rows are long."""
+        long = self.builder.icmp_signed(">=", stride, self.intp(LONG_ROW_BYTES))
+        distance = self.builder.mul(stride, self.intp(len(rows)))
+        with self.builder.if_then(long):
+            for row in rows:
+                for line in range(STARTED_LINES):
+                    self.prefetch(row, self.builder.add(distance, self.intp(64 * line)))
 
     # ---- arithmetic ----
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from kernels.engine.gemm import NO_PREFETCH, gemm_nn, gemm_nt, padded
+from kernels.engine.gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from kernels.engine.jit import jit
+from kernels.engine.pack import padded
 from kernels.engine.vectors import address
 from tests.helpers.marks import compiled
 

@@ -1,0 +1,147 @@
+"""The pass for one score and few samples: the threads share blocks of the features.
+
+A partial gradient for every chunk of samples would be as long as a row of X, and be zeroed, added
+and averaged for few of them. Here the items that the threads share are
+
+    scores     Xᵀw of a block of features, for all samples
+    gradient   dw = Xᵀ s ∂loss/∂z of such a block, averaged and written
+
+Between the two, each thread computes the residual of all samples for itself. Each number is summed
+by one thread and in an order that the shapes determine, so the result is bitwise identical for any
+number of threads.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba.extending import register_jitable
+
+from .atomics import atomic_add, atomic_load, wait_a_moment
+from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
+from .jit import device_function
+from .pack import padded
+from .reduce import Goal, write_run
+from .team import FAILED, WAITED, lead, make_task
+from .tile_pass import (
+    DONE,
+    NEXT,
+    SCRATCH_ROWS,
+    TILE_BYTES,
+    is_by_columns,
+    room_for_targets,
+    targets,
+    total,
+    whole_vectors,
+)
+from .vectors import address, itemsize, keep_out_of_line
+
+FEW_ROWS = 256  # of any X; more of them, in C order, are read twice from memory
+MAX_ROWS = 1024  # of an X that is in Fortran order, or no larger than a tile
+BLOCK_BYTES = 2**14  # w of a block: half of the L1 cache
+LEAST_BYTES = 2**10  # w that repays two blocks
+AGAIN = NEXT + 1  # the counter of blocks of the gradient; NEXT is that of the scores
+
+
+@register_jitable
+def blocks_of_features(X, rows):
+    """Return the number of blocks and their length; no blocks if this pass is not for X."""
+    (N, D), size = X.shape, X.itemsize
+    by_columns = is_by_columns(X, rows)
+    few = N <= FEW_ROWS or (N <= MAX_ROWS and (by_columns or N * D * size <= TILE_BYTES))
+    if rows.size > 0 or not few or not (by_columns or X.strides[1] == size):
+        return 0, 0
+    blocks = max(2 if D * size > LEAST_BYTES else 1, (D * size + BLOCK_BYTES - 1) // BLOCK_BYTES)
+    blocks += blocks % 2 if blocks > 1 else 0  # an even number, for two threads
+    length = whole_vectors((D + blocks - 1) // blocks)
+    return (D + length - 1) // length, length
+
+
+@device_function
+def add_product(zero, A, shape, transposed, v, result):
+    """Add A v to the result, or Aᵀ v if `transposed`; A is in C order, v and result are addresses.
+
+    A is (address, row_stride), as in gemm.py.
+    """
+    (m, k), size = shape, itemsize(zero)
+    if transposed:
+        gemm_nn(zero, A, (v, size, size), (result, size), (1, k, m), NO_PREFETCH)
+    else:
+        gemm_nt(zero, A, (v, size), (result, size), (m, 1, k))
+
+
+def make_feature_pass(residual: Callable[..., Any]) -> Any:
+    """Return the function that runs the pass of a problem, built around the residual of a tile."""
+
+    @device_function
+    def feature_pass(call):
+        """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
+
+        call = (batch, layer, written, (blocks, their length), workspace, asked).
+        """
+        keep_out_of_line()
+        batch, (W, b), (dW, db), (blocks, length), workspace, asked = call
+        (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, asked
+        (N, D), size, zero = X.shape, X.itemsize, X.dtype.type(0)
+        w, dw = W.reshape(-1), dW.reshape(-1)  # of unit stride: LLVM vectorises what reads them
+        (scores, sums, counters, team), by_columns = workspace, is_by_columns(X, rows)
+        ld, step = (X.strides[1], X.strides[1]) if by_columns else (X.strides[0], X.strides[1])
+        if atomic_load(counters, AGAIN) >= blocks:  # a helper that came late
+            return
+        block = atomic_add(counters, NEXT, 1)
+        while block < blocks:
+            first = block * length
+            n, x = min(length, D - first), (address(X) + first * step, ld)
+            shape, part = (n, N) if by_columns else (N, n), address(w) + first * size
+            scores[block] = zero
+            add_product(zero, x, shape, by_columns, part, address(scores[block]))
+            atomic_add(counters, DONE, 1)
+            block = atomic_add(counters, NEXT, 1)
+        S, spins = np.empty((1 + SCRATCH_ROWS, padded(N)), X.dtype), 0
+        room = room_for_targets(N, y, weight, rows, X.dtype)
+        while atomic_load(counters, DONE) < blocks:
+            spins = wait_a_moment(spins)
+            if team[FAILED] != 0:  # a block that was taken may never be done
+                return
+        atomic_add(team, WAITED, spins)
+        S[0] = b[0]
+        for k in range(blocks):
+            for i in range(N):
+                S[0, i] += scores[k, i]
+        labels, s, doubtful = targets(y, weight, rows, 0, N, room)
+        want_gradient, weights = goal != Goal.NOTHING, total(s, N)
+        loss, invalid = residual(S[:1], labels, s, S[1:], (), S[0, :0], want_loss, want_gradient)
+        # The last blocks come first now: they are in the cache.
+        C, block = np.empty(padded(length), X.dtype), blocks - 1 - atomic_add(counters, AGAIN, 1)
+        while block >= 0:
+            first, wrong = block * length, 0.0
+            n, x = min(length, D - first), (address(X) + first * step, ld)
+            if want_gradient:
+                C[:] = zero
+                shape, here = (n, N) if by_columns else (N, n), slice(first, first + n)
+                add_product(zero, x, shape, not by_columns, address(S), address(C))
+                wrong += write_run(C[:n], w[here], dw[here], goal, (reg, rate, weights))
+            if block == 0:
+                sums[0], sums[1] = loss, weights
+                wrong += doubtful + invalid
+                if want_gradient:
+                    C[0] = total(S[0], N)
+                    wrong += write_run(C[:1], b, db, goal, (0.0, rate, weights))
+            sums[2 + block] = wrong
+            block = blocks - 1 - atomic_add(counters, AGAIN, 1)
+
+    task = make_task(feature_pass)
+
+    @device_function
+    def run(batch, layer, written, plan, asked, team, helpers):
+        """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
+        N, blocks = len(batch[0]), plan[0]
+        scores, sums = np.empty((blocks, padded(N)), batch[0].dtype), np.empty(2 + blocks)
+        counters = np.zeros(2 * DONE, np.int64)
+        call = batch, layer, written, plan, (scores, sums, counters, team), asked
+        if helpers == 0 or not lead(team, helpers, task(call)):
+            counters[:] = 0
+            feature_pass(call)
+        return sums[0], sums[1], sums[2:].sum()
+
+    return run

@@ -1,0 +1,131 @@
+"""The pass for one score and few samples: right for every layout, the same bits for any threads."""
+
+import numpy as np
+import pytest
+from numba import types
+
+from kernels.engine.driver import Kernel, driver_types, make_driver
+from kernels.engine.feature_pass import FEW_ROWS, MAX_ROWS, blocks_of_features
+from kernels.engine.jit import device_function
+from kernels.engine.pool import POOL
+from kernels.engine.reduce import Goal
+from kernels.engine.tile_pass import TILE_BYTES
+from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
+from tests.helpers.comparison import assert_equal_to_oracle, bits
+from tests.helpers.marks import compiled
+
+ALL_ROWS = np.empty(0, np.int64)
+# N, D: one block, two, several, and the last one shorter than the others; rows that are no multiple
+# of a vector.
+SHAPES = [(1, 1), (3, 40), (FEW_ROWS, 129), (55, 5003), (7, 20011), (17, 300), (MAX_ROWS, 3)]
+CASES = [(problem, (*shape, 1, 1)) for problem in ("linear", "logistic") for shape in SHAPES]
+
+
+def layouts(X):
+    """C order, Fortran order, and both within larger arrays, one with the rows in reverse."""
+    yield X
+    yield np.asfortranarray(X)
+    yield np.pad(X, ((1, 0), (2, 3)))[1:, 2:-3]
+    yield np.asfortranarray(np.pad(X, ((3, 2), (0, 1))))[3:-2, :-1]
+    yield X[::-1].copy()[::-1]
+
+
+def test_which_calls_take_it():
+    for size in (4, 8):
+        dtype = f"f{size}"
+        long = TILE_BYTES // size // MAX_ROWS + 1
+        for shape, order, taken in [
+            ((FEW_ROWS, 5000), "C", True),
+            ((FEW_ROWS + 1, 5000), "C", False),
+            ((MAX_ROWS, long - 1), "C", True),
+            ((MAX_ROWS, long), "C", False),
+            ((MAX_ROWS, long), "F", True),
+            ((MAX_ROWS + 1, 2), "F", False),
+        ]:
+            X = np.zeros(shape, dtype, order=order)
+            blocks, length = blocks_of_features(X, ALL_ROWS)
+            assert (blocks > 0) == taken
+            assert not taken or (blocks - 1) * length < X.shape[1] <= blocks * length
+            assert blocks_of_features(X, np.zeros(1, np.int64)) == (0, 0)
+        strided = np.zeros((10, 40), dtype)[:, ::2]
+        assert blocks_of_features(strided, ALL_ROWS) == (0, 0)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("problem", "shape"), CASES)
+def test_equal_to_the_oracle(problem, shape, dtype):
+    rng = np.random.default_rng(70)
+    X, *rest = random_batch(problem, rng, shape, dtype)
+    s = rng.random(len(X)).astype(dtype)
+    for X_laid_out in layouts(X):
+        assert blocks_of_features(X_laid_out, ALL_ROWS)[0] > 0
+        assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest, reg=0.1, sample_weight=s)
+        assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest)
+
+
+@compiled
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("order", "CF")
+@pytest.mark.parametrize("problem", ["linear", "logistic"])
+def test_same_bits_for_any_number_of_threads(problem, order, dtype):
+    module, rng = PROBLEMS[problem], np.random.default_rng(71)
+    X, *rest = random_batch(problem, rng, (101, 20011, 1, 1), dtype)
+    X = np.asarray(X, order=order)
+    want = bits(module.loss_and_gradient(X, *rest, threads=1))
+    for threads in (2, 3, 7, None):
+        for _ in range(5):
+            assert bits(module.loss_and_gradient(X, *rest, threads=threads)) == want
+
+
+@compiled
+@pytest.mark.parametrize(("problem", "shape"), CASES)
+def test_every_goal(problem, shape):
+    """Loss, sums and steps are those of loss_and_gradient."""
+    module, rng = PROBLEMS[problem], np.random.default_rng(72)
+    X, y, w, b = random_batch(problem, rng, shape)
+    loss, gradient = module.loss_and_gradient(X, y, w, b, reg=0.1)
+    assert module.loss(X, y, w, b, reg=0.1) == loss
+    assert bits((0, module.gradient(X, y, w, b, reg=0.1))) == bits((0, gradient))
+    sums = module.sums(X, y, w, b)
+    assert sums.weight == len(X)
+    average = module.average(sums, w, b, reg=0.1)
+    stepped = module.update(X, y, w, b, learning_rate=0.5, reg=0.1)
+    assert average[0] == pytest.approx(loss, rel=1e-14)
+    for mean, part, new, old in zip(average[1], gradient, stepped, (w, b), strict=True):
+        np.testing.assert_allclose(mean, part, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(new, old - 0.5 * part, rtol=1e-12, atol=1e-15)
+
+
+@compiled
+def test_invalid_values_are_found_in_every_block():
+    """Whichever thread meets them."""
+    rng = np.random.default_rng(73)
+    X, y, w, b = random_batch("logistic", rng, (30, 9000, 1, 1))
+    for column in (0, 4500, 8999):
+        for value in (np.nan, np.inf):
+            wrong = X.copy()
+            wrong[17, column] = value
+            with pytest.raises(ValueError, match=f"row 17, column {column}"):
+                PROBLEMS["logistic"].gradient(wrong, y, w, b)
+    y[11] = 0.5
+    with pytest.raises(ValueError, match=r"y\[11\]"):
+        PROBLEMS["logistic"].gradient(X, y, w, b)
+
+
+@device_function
+def never_right(S, y, s, scratch, rest, partial, want_loss, want_gradient):
+    if len(s) > 0:
+        raise ValueError("in a residual")
+    return 0.0, 0
+
+
+@compiled
+def test_an_error_in_a_pass_is_raised():
+    X, y, w, b = random_batch("linear", np.random.default_rng(74), (60, 9000, 1, 1))
+    kernel = Kernel(make_driver(never_right, False, True), driver_types((1, 0), types.float64))[8]
+    data = X, y, np.empty(0), ALL_ROWS
+    call = data, (w, b), (w.copy(), np.empty(1)), (0.0, 0.0), (True, int(Goal.GRADIENT))
+    for threads in [1, *[3] * 50]:
+        with pytest.raises(ValueError, match="in a residual"):
+            POOL.run(kernel, call, 10, threads)
