@@ -37,7 +37,7 @@ from .tile_pass import (
 from .vectors import address, itemsize, keep_out_of_line
 
 FEW_ROWS = 256  # of any X; more of them, in C order, are read twice from memory
-MAX_ROWS = 1024  # of an X that is in Fortran order, or no larger than a tile
+MAX_ROWS = 4096  # of an X that is in Fortran order, or no larger than a tile
 BLOCK_BYTES = 2**14  # w of a block: half of the L1 cache
 LEAST_BYTES = 2**10  # w that repays two blocks
 AGAIN = NEXT + 1  # the counter of blocks of the gradient; NEXT is that of the scores

@@ -26,7 +26,8 @@ SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each 
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
 CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
-COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many; twice for K = 1
+COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many
+LAST_CACHE_BYTES = 2**25  # roughly, of all threads
 SQUARE = 16  # scores or targets at a time, in a block that is read by rows, written by columns
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
@@ -72,8 +73,9 @@ def geometry(N, D, K, above, size, by_columns, halves):
         least_chunk = MIN_CHUNK
         if MIN_TILE * row > TILE_BYTES:
             least = least_chunk = COLUMN
-            if K == 1:  # reading takes all the time: longer runs
-                least_chunk = least = 2 * COLUMN
+            if K == 1:  # reading takes all the time: longer runs, or a tile that is read once
+                once = N * row > LAST_CACHE_BYTES and COLUMN // 2 * row <= LAST_CACHE_BYTES // 4
+                least_chunk = least = COLUMN // 2 if once else 2 * COLUMN
             least_chunk = max(MIN_CHUNK, min(least_chunk, N // 2))  # one for each of two threads
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
