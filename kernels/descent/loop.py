@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ..engine.driver import Kernel, array
 from ..engine.jit import jit, jit_inline
 from ..engine.reduce import Goal
-from ..engine.team import LENGTH
+from ..engine.team import alone
 
 MAX_RISES = 10  # losses in a row that rose, the last to more than 10 times the first
 MAX_ABOVE = 100  # losses in a row above twice the first
@@ -126,8 +126,8 @@ def compiled_loop(
 
     @jit_inline
     def loss_and_gradient(batch, arrays, gradient, reg):
-        wanted, team = (np.bool_(True), np.intp(Goal.GRADIENT)), np.empty(LENGTH, np.int64)
-        call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, team, np.intp(0)
+        (team, helpers), wanted = alone(), (np.bool_(True), np.intp(Goal.GRADIENT))
+        call = batch, parameters(arrays), gradient[0], (reg, 0.0), wanted, team, helpers
         loss, _, invalid = driver(*call)
         return np.nan if invalid >= 1 else loss, gradient[1]
 

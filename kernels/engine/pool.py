@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from .team import AWAKE, CPUS, LENGTH, SPINS, WAITED, serve
+from .team import AWAKE, CPUS, LENGTH, SPINS, WAITED, alone, serve
 
 SPIN_SECONDS, SPIN_MICROSECONDS = 200e-6, 1000  # least time to busy-wait for a call; default limit
 FEW = 4  # chunks that are done before a sleeping helper has woken
@@ -138,6 +138,6 @@ def stay_off(cpu: int) -> None:
 
 
 POOL = Pool()
-ALONE = np.zeros(LENGTH, np.int64), 0  # the team of a call on one thread, and its helpers
+ALONE = alone()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=POOL.reset)

@@ -11,7 +11,7 @@ from .average import average
 from .jit import device_function, jit_inline
 from .parameter_pass import many_parameters
 from .reduce import Goal
-from .team import LENGTH
+from .team import alone
 
 
 def if_absent(optional: Any, value: Any) -> Any:
@@ -123,7 +123,7 @@ def serial_call(driver: Callable[..., Any], for_many: Any) -> Any:
     @jit_inline
     def call(batch, parameters, out, reg, want_loss, want_gradient):
         goal = np.intp(Goal.GRADIENT if want_gradient else Goal.NOTHING)
-        settings, wanted, team = (float(reg), 0.0), (want_loss, goal), np.empty(LENGTH, np.int64)
-        return run(batch, parameters, out, settings, wanted, team, np.intp(0))[0]
+        (team, helpers), settings, wanted = alone(), (float(reg), 0.0), (want_loss, goal)
+        return run(batch, parameters, out, settings, wanted, team, helpers)[0]
 
     return call

@@ -12,7 +12,7 @@ import numpy as np
 from llvmlite import ir
 from numba import typeof, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from .atomics import INT64, atomic_add, atomic_advance, atomic_load, current_cpu, wait_a_moment
 from .jit import device_function, jit
@@ -29,6 +29,14 @@ LENGTH = 32
 OPEN = 2**32
 
 TEAM = types.Array(types.int64, 1, "C")
+
+
+@register_jitable
+def alone():
+    """Return the team of a call on one thread, and its number of helpers."""
+    return np.zeros(LENGTH, np.int64), 0
+
+
 _TASK, _ADDRESS = types.UniTuple(types.int64, 2), types.voidptr
 
 
