@@ -76,9 +76,8 @@ def geometry(N, D, K, above, size, by_columns, halves):
             if K == 1:  # reading takes all the time: longer runs, or a tile that is read once
                 once = N * row > LAST_CACHE_BYTES and COLUMN // 2 * row <= LAST_CACHE_BYTES // 4
                 least_chunk = least = COLUMN // 2 if once else 2 * COLUMN
-            least_chunk = max(
-                MIN_CHUNK, min(least_chunk, N // 2)
-            )  # a chunk for each of two threads
+            # a chunk for each of two threads
+            least_chunk = max(MIN_CHUNK, min(least_chunk, N // 2))
     of_scratch = row - size * D if by_columns else row  # columns are never copied
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
