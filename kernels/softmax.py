@@ -35,6 +35,7 @@ from numba.extending import register_jitable
 
 from .engine.average import average as averaged
 from .engine.jit import device_function, jit
+from .engine.tile_pass import weighted_total
 from .engine.vmath import exp, log
 from .problem import Problem
 from .validate import CLASSES
@@ -115,7 +116,7 @@ def cross_entropy_numpy(z, y, s):
     return -(s * t_log_p).sum(dtype=float), z
 
 
-@device_function(fastmath={"reassoc", "contract"})
+@device_function(fastmath={"contract"})
 def improbable(y, n, scratch):
     """Return how many of n columns of y, (K, n), are negative somewhere or do not sum to 1.
 
@@ -136,7 +137,7 @@ def improbable(y, n, scratch):
     return invalid
 
 
-@device_function(fastmath={"reassoc", "contract"})
+@device_function(fastmath={"contract"})
 def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  # noqa: C901
     """Return Σ s ℓ of a tile and the number of invalid y; overwrite the scores S (K, n) by s r.
 
@@ -167,7 +168,8 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
             Z[i] += S[k, i]
     if want_loss:
         for i in range(n):
-            loss += s[i] * (losses[i] + log(Z[i]))
+            losses[i] += log(Z[i])
+        loss = weighted_total(s, losses)
     if want_gradient:
         for i in range(n):
             Z[i] = s[i] / Z[i]
@@ -205,7 +207,7 @@ def cross_entropy_product_numpy(z, t, y, s):
     return 0 * z.min(), s[:, None] * q, s[:, None] * p
 
 
-@device_function(fastmath={"reassoc", "contract"})
+@device_function(fastmath={"contract"})
 def cross_entropy_product(S, y, s, scratch, rest, partial, want_loss, want_gradient):
     """Overwrite the scores of a tile, the first half of S (2K, n), by s q, and the second by s r.
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from .average import average
 from .jit import device_function
-from .tile_pass import SQUARE, gradient_length
+from .tile_pass import SQUARE, gradient_length, weighted_total
 from .vectors import keep_out_of_line
 
 BLOCK = 256  # elements that are added over the chunks at a time
@@ -21,13 +21,10 @@ class Goal(IntEnum):
     STEP = 3  # the parameters after a step of gradient descent
 
 
-@device_function(fastmath={"reassoc", "contract"})
+@device_function
 def squares(numbers):
     """Return the sum of the squares, in float64."""
-    result = 0.0
-    for i in range(len(numbers)):
-        result += np.float64(numbers[i]) * np.float64(numbers[i])
-    return result
+    return weighted_total(numbers, numbers)
 
 
 @device_function

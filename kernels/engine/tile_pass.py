@@ -19,7 +19,7 @@ from .atomics import atomic_add
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit, jit_inline
 from .pack import copy_block, padded
-from .vectors import address, keep_out_of_line
+from .vectors import address, keep_out_of_line, sum_of_numbers, sum_of_products
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
@@ -96,13 +96,17 @@ def geometry(N, D, K, above, size, by_columns, halves):
 # ---- small loops ----
 
 
-@device_function(fastmath={"reassoc", "contract"})
+@device_function
 def total(numbers, n):
-    """Return the sum of the first n numbers, in an order that is fixed at compile time."""
-    result = numbers.dtype.type(0)
-    for i in range(n):
-        result += numbers[i]
-    return result
+    """Return the sum of the first n numbers, of unit stride."""
+    return sum_of_numbers(numbers.dtype.type(0), address(numbers), n)
+
+
+@device_function
+def weighted_total(weights, numbers):
+    """Return the sum of weights times numbers, both of unit stride, in float64."""
+    zero = numbers.dtype.type(0)
+    return sum_of_products(zero, address(weights), address(numbers), len(weights))
 
 
 @register_jitable
@@ -295,7 +299,7 @@ def pointwise(residual: Callable[..., Any]) -> Any:
     # Inlined into the loops below, so that LLVM vectorises it and drops a loss that is not used.
     residual = jit_inline(getattr(residual, "py_func", residual))
 
-    @device_function(fastmath={"reassoc", "contract"})
+    @device_function(fastmath={"contract"})
     def residual_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
         n, losses, loss, zero = len(s), scratch[0], 0.0, S.dtype.type(0)
         for k in range(len(S)):
@@ -306,8 +310,7 @@ def pointwise(residual: Callable[..., Any]) -> Any:
                     losses[i], slope = residual(z[i], t[i])
                     losses[i] += overflow
                     z[i] = overflow + s[i] * slope
-                for i in range(n):  # apart, as float64 would halve float32's vectors
-                    loss += s[i] * losses[i]
+                loss += weighted_total(s, losses)
             else:
                 for i in range(n):
                     z[i] = zero * z[i] + s[i] * residual(z[i], t[i])[1]
@@ -354,7 +357,7 @@ def pointwise_product(second_derivative: Callable[..., Any], signs: bool) -> Any
     """
     second_derivative = jit_inline(getattr(second_derivative, "py_func", second_derivative))
 
-    @device_function(fastmath={"reassoc", "contract"})
+    @device_function(fastmath={"contract"})
     def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
         K, real, invalid = len(S) // 2, S.dtype.type, 0
         for k in range(K):
@@ -376,7 +379,7 @@ def constant_product(second_derivative: float) -> Any:
     It needs no scores of the parameters: those of the tile are in the direction.
     """
 
-    @device_function(fastmath={"reassoc", "contract"})
+    @device_function(fastmath={"contract"})
     def product_of_tile(S, y, s, scratch, rest, partial, want_loss, want_gradient):
         real = S.dtype.type
         for k in range(len(S)):
