@@ -35,7 +35,7 @@ from numba.extending import register_jitable
 
 from .engine.average import average as averaged
 from .engine.jit import device_function, jit
-from .engine.tile_pass import weighted_total
+from .engine.summation import dot
 from .engine.vmath import exp, log
 from .problem import Problem
 from .validate import CLASSES
@@ -169,7 +169,7 @@ def cross_entropy(S, y, s, scratch, rest, partial, want_loss, want_gradient):  #
     if want_loss:
         for i in range(n):
             losses[i] += log(Z[i])
-        loss = weighted_total(s, losses)
+        loss = dot(s, losses)
     if want_gradient:
         for i in range(n):
             Z[i] = s[i] / Z[i]

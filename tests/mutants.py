@@ -46,7 +46,7 @@ sys.exit(pytest.main(sys.argv[1:]))"""
 # In the files of the problems; and files of which only the compiler sees nearly all.
 ONLY_COMPILED = {"cross_entropy", "log_loss", "squared_error", "update_loop"}
 PASSES = ["engine/tile_pass", "engine/feature_pass", "engine/parameter_pass"]
-PRODUCTS = ["engine/gemm", "engine/gemv", "engine/pack", "engine/vectors"]
+PRODUCTS = ["engine/gemm", "engine/gemv", "engine/pack", "engine/summation", "engine/vectors"]
 TILED = [*PASSES, "engine/driver", "engine/reduce", *PRODUCTS]
 THREADS = ["engine/atomics", "engine/team"]
 COMPILED = {*TILED, *THREADS, "engine/average", "engine/casts", "engine/raw", "engine/vmath"}

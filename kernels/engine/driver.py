@@ -19,7 +19,7 @@ from .jit import device_function, jit
 from .parameter_pass import LEAST_SCORES, MANY, items_of_pass, make_parameter_pass
 from .pool import POOL
 from .reduce import Goal, reduce_layer, squares, totals
-from .team import TEAM, lead, make_task
+from .team import TEAM, make_shared
 from .tile_pass import (
     CHUNK_NANOSECONDS,
     DONE,
@@ -68,7 +68,7 @@ def make_sample_pass(
     """Return the function that runs the pass over X and reduces the partial gradients."""
     below = hidden_product if direction else hidden_layer
     tile_pass = make_tile_pass(below(residual) if two_layers else residual, direction)
-    task = make_task(tile_pass)
+    run_shared_pass = make_shared(tile_pass)
 
     @device_function
     def run(batch, layers, written, asked, team, helpers):
@@ -82,9 +82,7 @@ def make_sample_pass(
         counters, want_gradient = np.zeros(2 * DONE, np.int64), goal != Goal.NOTHING
         workspace, shapes = (partials, sums, counters, team), (tile, rows_of_chunk, scratch_rows)
         call = batch, layers, shapes, workspace, (want_loss, want_gradient)
-        if helpers == 0 or not lead(team, helpers, task(call)):
-            counters[:] = 0
-            tile_pass(call)
+        run_shared_pass(call, counters, team, helpers)
         loss, weight, invalid = totals(sums)
         averaging = reg, rate, weight
         if want_gradient:
@@ -117,9 +115,9 @@ def make_driver(
     if directional:
         first, halves = 4 if two_layers else 2, 2
     make_pass = make_parameter_pass if by_parameters else make_sample_pass
-    over_all = make_pass(residual, two_layers, first, halves)
+    run_pass = make_pass(residual, two_layers, first, halves)
     one_score = scalar_bias and not directional
-    over_features: Any = make_feature_pass(residual) if one_score else None
+    run_feature_pass: Any = make_feature_pass(residual) if one_score else None
 
     def driver(batch, parameters, out, settings, wanted, team, helpers):
         """Run a call, with at most this number of helpers; return (loss, weight, invalid count).
@@ -155,9 +153,9 @@ def make_driver(
         if one_score:
             blocks = blocks_of_features(X, rows)
         if one_score and blocks[0] > 0:
-            found = over_features(batch, layers, written, blocks, asked, team, helpers)
+            found = run_feature_pass(batch, layers, written, blocks, asked, team, helpers)
         else:
-            found = over_all(batch, layers, written, asked, team, helpers)
+            found = run_pass(batch, layers, written, asked, team, helpers)
         loss, weight, invalid = found
         penalty = 0.5 * squares(layers[2].reshape(-1)) if two_layers and reg > 0 else 0.0
         invalid += not weight < np.inf
@@ -266,10 +264,11 @@ def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> An
     (X, y, _, rows), parameters = call[:2]
     by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
     N, D, K, above, size = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
-    items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
-    one_score = by_samples and kernel.halves == 1
-    blocks = blocks_of_features(X, rows)[0] if one_score else 0
+    blocks, many = blocks_of_features(X, rows)[0] if by_samples and kernel.halves == 1 else 0, False
+    items = blocks
+    if not blocks:
+        items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
     if blocks or many:
         took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
         threads = 1 if took < 2 * CHUNK_NANOSECONDS else threads
-    return POOL.run(kernel[key_of(X, y, many)], call, blocks or items, threads)
+    return POOL.run(kernel[key_of(X, y, many)], call, items, threads)

@@ -3,7 +3,7 @@
 A partial gradient for every chunk of samples would be as long as a row of X, and be zeroed, added
 and averaged for few of them. Here the items that the threads share are
 
-    scores     Xᵀw of a block of features, for all samples
+    scores     X w of a block of features, for all samples
     gradient   dw = Xᵀ s ∂loss/∂z of such a block, averaged and written
 
 Between the two, each thread computes the residual of all samples for itself. Each number is summed
@@ -22,7 +22,8 @@ from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function
 from .pack import padded
 from .reduce import Goal, write_run
-from .team import FAILED, WAITED, lead, make_task
+from .summation import total
+from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
     DONE,
     NEXT,
@@ -31,7 +32,6 @@ from .tile_pass import (
     is_by_columns,
     room_for_targets,
     targets,
-    total,
     whole_vectors,
 )
 from .vectors import address, itemsize, keep_out_of_line
@@ -130,7 +130,7 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
             sums[2 + block] = wrong
             block = blocks - 1 - atomic_add(counters, AGAIN, 1)
 
-    task = make_task(feature_pass)
+    run_shared_pass = make_shared(feature_pass)
 
     @device_function
     def run(batch, layer, written, plan, asked, team, helpers):
@@ -139,9 +139,7 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
         scores, sums = np.empty((blocks, padded(N)), batch[0].dtype), np.empty(2 + blocks)
         counters = np.zeros(2 * DONE, np.int64)
         call = batch, layer, written, plan, (scores, sums, counters, team), asked
-        if helpers == 0 or not lead(team, helpers, task(call)):
-            counters[:] = 0
-            feature_pass(call)
+        run_shared_pass(call, counters, team, helpers)
         return sums[0], sums[1], sums[2:].sum()
 
     return run

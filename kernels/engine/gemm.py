@@ -161,10 +161,7 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
         start = builder.and_(k, v.intp(-unroll))
         sums += [v.zero()] * (count * (unroll - 1))
         sums = v.loop(start, unroll, sums, add_unrolled)
-        while len(sums) > count:
-            half = len(sums) // 2
-            pairs = zip(sums[:half], sums[half:], strict=True)
-            sums = [builder.fadd(a, b) for a, b in pairs]
+        sums = v.add_groups(sums, count)
     for result, total in zip(results, v.loop(k, 1, sums, add, start), strict=True):
         v.store(total, result)
 
@@ -227,6 +224,8 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     lanes = VECTOR_BYTES // size
     if m == 1:
         done = gemv_n(zero, (A, lda), (P, step), C, (n, k))
+        if done == k:
+            return
         A, P, k = A + done * lda, P + done * step, k - done
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
     depth, columns = NN_KC_BYTES // size, max(n, 1)

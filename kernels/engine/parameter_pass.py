@@ -23,7 +23,8 @@ from .gemm import NN_KC_BYTES, NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit
 from .pack import copy_block, numbers_of_block, padded
 from .reduce import Goal, totals, write_run
-from .team import FAILED, WAITED, lead, make_task
+from .summation import total
+from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
     DONE,
     NEXT,
@@ -31,7 +32,6 @@ from .tile_pass import (
     geometry,
     room_for_targets,
     targets,
-    total,
     transpose,
     whole_vectors,
 )
@@ -458,7 +458,7 @@ def make_parameter_pass(  # noqa: C901
             atomic_add(counters, DONE, 1)
         atomic_add(team, WAITED, spins)
 
-    task = make_task(parameter_pass)
+    run_shared_pass = make_shared(parameter_pass)
 
     @device_function
     def run(batch, layers, written, asked, team, helpers):
@@ -469,9 +469,7 @@ def make_parameter_pass(  # noqa: C901
         partials, sums = np.empty((plan.items, plan.numbers), X.dtype), np.empty((plan.items, 3))
         counters = np.zeros(2 * DONE, np.int64)
         call = batch, layers, written, plan, (partials, sums, counters, team), asked
-        if helpers == 0 or not lead(team, helpers, task(call)):
-            counters[:] = 0
-            parameter_pass(call)
+        run_shared_pass(call, counters, team, helpers)
         return totals(sums)
 
     return run

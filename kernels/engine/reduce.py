@@ -6,7 +6,8 @@ import numpy as np
 
 from .average import average
 from .jit import device_function
-from .tile_pass import SQUARE, gradient_length, weighted_total
+from .summation import dot
+from .tile_pass import SQUARE, gradient_length
 from .vectors import keep_out_of_line
 
 BLOCK = 256  # elements that are added over the chunks at a time
@@ -24,7 +25,7 @@ class Goal(IntEnum):
 @device_function
 def squares(numbers):
     """Return the sum of the squares, in float64."""
-    return weighted_total(numbers, numbers)
+    return dot(numbers, numbers)
 
 
 @device_function

@@ -116,6 +116,22 @@ def lead(team, helpers, task):
     return completed
 
 
+def make_shared(function: Any) -> Any:
+    """Return a function that runs a compiled function together with helpers, or else alone.
+
+    The function takes its work from counters, which are 0 when it begins.
+    """
+    task = make_task(function)
+
+    @device_function
+    def run(call, counters, team, helpers):
+        if helpers == 0 or not lead(team, helpers, task(call)):
+            counters[:] = 0
+            function(call)
+
+    return run
+
+
 @jit
 def serve(team):
     """Take part in tasks until team[SPINS] spins have brought none.

@@ -19,7 +19,8 @@ from .atomics import atomic_add
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit, jit_inline
 from .pack import copy_block, padded
-from .vectors import address, keep_out_of_line, sum_of_numbers, sum_of_products
+from .summation import dot, total
+from .vectors import address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
@@ -94,19 +95,6 @@ def geometry(N, D, K, above, size, by_columns, halves):
 
 
 # ---- small loops ----
-
-
-@device_function
-def total(numbers, n):
-    """Return the sum of the first n numbers, of unit stride."""
-    return sum_of_numbers(numbers.dtype.type(0), address(numbers), n)
-
-
-@device_function
-def weighted_total(weights, numbers):
-    """Return the sum of weights times numbers, both of unit stride, in float64."""
-    zero = numbers.dtype.type(0)
-    return sum_of_products(zero, address(weights), address(numbers), len(weights))
 
 
 @register_jitable
@@ -310,7 +298,7 @@ def pointwise(residual: Callable[..., Any]) -> Any:
                     losses[i], slope = residual(z[i], t[i])
                     losses[i] += overflow
                     z[i] = overflow + s[i] * slope
-                loss += weighted_total(s, losses)
+                loss += dot(s, losses)
             else:
                 for i in range(n):
                     z[i] = zero * z[i] + s[i] * residual(z[i], t[i])[1]

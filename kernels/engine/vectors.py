@@ -112,6 +112,14 @@ class VectorBuilder:
         first = self.builder.insert_element(undefined, value, self.i32(0))
         return self.shuffle(first, first, [0] * self.lanes)
 
+    def add_groups(self, values, count):
+        """Return the elementwise sum of groups of `count` values, whose number is a power of 2."""
+        while len(values) > count:
+            half = len(values) // 2
+            pairs = zip(values[:half], values[half:], strict=True)
+            values = [self.builder.fadd(a, b) for a, b in pairs]
+        return values
+
     def shuffle(self, a, b, lanes):
         lanes = ir.Constant(ir.VectorType(ir.IntType(32), len(lanes)), lanes)
         return self.builder.shuffle_vector(a, b, lanes)
@@ -213,64 +221,3 @@ def keep_out_of_line(typingctx):
         return context.get_dummy_value()
 
     return types.void(), generate
-
-
-SUM_VECTORS = 4  # independent sums, to hide the latency of an addition
-
-
-def _emit_sum(v, n, zero, term):
-    """Emit the sum over n numbers of what `term` makes of a function that loads a vector of them.
-
-    LLVM, allowed to reorder a sum, takes an order that depends on where a function is inlined, and
-    that on what was compiled before; this one is the same in all functions and processes.
-    """
-    builder, step = v.builder, SUM_VECTORS * v.lanes
-    full = builder.and_(n, v.intp(-v.lanes))
-    whole = builder.and_(n, v.intp(-step))
-
-    def at(j):
-        return term(lambda pointer: v.load(pointer, j))
-
-    def add_vectors(j, sums):
-        terms = [at(builder.add(j, v.intp(u * v.lanes))) for u in range(SUM_VECTORS)]
-        return [builder.fadd(total, more) for total, more in zip(sums, terms, strict=True)]
-
-    sums = v.loop(whole, step, [zero] * SUM_VECTORS, add_vectors)
-    while len(sums) > 1:
-        half = len(sums) // 2
-        sums = [builder.fadd(a, b) for a, b in zip(sums[:half], sums[half:], strict=True)]
-    (total,) = v.loop(full, v.lanes, sums, lambda j, sums: [builder.fadd(sums[0], at(j))], whole)
-    mask = v.mask(builder.sub(n, full))
-    total = builder.fadd(total, term(lambda pointer: v.masked_load(pointer, mask, full)))
-    return builder.extract_element(v.horizontal_sums([total]), v.i32(0))
-
-
-@intrinsic
-def sum_of_numbers(typingctx, zero, numbers, n):
-    """Return the sum of n numbers from an address on, in their dtype."""
-
-    def generate(context, builder, signature, args):
-        v = VectorBuilder(builder, zero)
-        first = v.pointer(args[1])
-        return _emit_sum(v, args[2], v.zero(), lambda load: load(first))
-
-    return zero(zero, types.intp, types.intp), generate
-
-
-@intrinsic
-def sum_of_products(typingctx, zero, A, B, n):
-    """Return Σ a b over n numbers from two addresses on, in float64."""
-
-    def generate(context, builder, signature, args):
-        v = VectorBuilder(builder, zero)
-        a, b, wide = *map(v.pointer, args[1:3]), ir.VectorType(ir.DoubleType(), v.lanes)
-
-        def term(load):
-            factors = [load(a), load(b)]
-            if v.size < 8:
-                factors = [builder.fpext(factor, wide) for factor in factors]
-            return builder.fmul(*factors)
-
-        return _emit_sum(v, args[3], ir.Constant(wide, [0.0] * v.lanes), term)
-
-    return types.float64(zero, types.intp, types.intp, types.intp), generate

@@ -6,13 +6,11 @@ from numba import types
 
 from kernels.engine.driver import Kernel, driver_types, make_driver
 from kernels.engine.feature_pass import FEW_ROWS, MAX_ROWS, blocks_of_features
-from kernels.engine.jit import device_function
-from kernels.engine.pool import POOL
-from kernels.engine.reduce import Goal
 from kernels.engine.tile_pass import TILE_BYTES
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
 from tests.helpers.marks import compiled
+from tests.helpers.passes import assert_error_is_raised, assert_goals_agree, never_right
 
 ALL_ROWS = np.empty(0, np.int64)
 # N, D: one block, two, several, and the last one shorter than the others; rows that are no multiple
@@ -81,20 +79,8 @@ def test_same_bits_for_any_number_of_threads(problem, order, dtype):
 @compiled
 @pytest.mark.parametrize(("problem", "shape"), CASES)
 def test_every_goal(problem, shape):
-    """Loss, sums and steps are those of loss_and_gradient."""
-    module, rng = PROBLEMS[problem], np.random.default_rng(72)
-    X, y, w, b = random_batch(problem, rng, shape)
-    loss, gradient = module.loss_and_gradient(X, y, w, b, reg=0.1)
-    assert module.loss(X, y, w, b, reg=0.1) == loss
-    assert bits((0, module.gradient(X, y, w, b, reg=0.1))) == bits((0, gradient))
-    sums = module.sums(X, y, w, b)
-    assert sums.weight == len(X)
-    average = module.average(sums, w, b, reg=0.1)
-    stepped = module.update(X, y, w, b, learning_rate=0.5, reg=0.1)
-    assert average[0] == pytest.approx(loss, rel=1e-14)
-    for mean, part, new, old in zip(average[1], gradient, stepped, (w, b), strict=True):
-        np.testing.assert_allclose(mean, part, rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(new, old - 0.5 * part, rtol=1e-12, atol=1e-15)
+    batch = random_batch(problem, np.random.default_rng(72), shape)
+    assert_goals_agree(PROBLEMS[problem], *batch)
 
 
 @compiled
@@ -113,19 +99,8 @@ def test_invalid_values_are_found_in_every_block():
         PROBLEMS["logistic"].gradient(X, y, w, b)
 
 
-@device_function
-def never_right(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-    if len(s) > 0:
-        raise ValueError("in a residual")
-    return 0.0, 0
-
-
 @compiled
 def test_an_error_in_a_pass_is_raised():
     X, y, w, b = random_batch("linear", np.random.default_rng(74), (60, 9000, 1, 1))
     kernel = Kernel(make_driver(never_right, False, True), driver_types((1, 0), types.float64))[8]
-    data = X, y, np.empty(0), ALL_ROWS
-    call = data, (w, b), (w.copy(), np.empty(1)), (0.0, 0.0), (True, int(Goal.GRADIENT))
-    for threads in [1, *[3] * 50]:
-        with pytest.raises(ValueError, match="in a residual"):
-            POOL.run(kernel, call, 10, threads)
+    assert_error_is_raised(kernel, X, y, (w, b), (w.copy(), np.empty(1)))

@@ -5,13 +5,11 @@ import pytest
 from numba import types
 
 from kernels.engine.driver import Kernel, driver_types, is_small, make_driver, sizes
-from kernels.engine.jit import device_function
 from kernels.engine.parameter_pass import items_of_pass, many_parameters, plan_pass
-from kernels.engine.pool import POOL
-from kernels.engine.reduce import Goal
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
 from tests.helpers.marks import compiled
+from tests.helpers.passes import assert_error_is_raised, assert_goals_agree, never_right
 
 # N, D, K, H. Of few rows the scores are computed in parts; of the last ones there are several
 # super-tiles; in two_layer a wide hidden layer, a wide one above it, or both.
@@ -71,20 +69,8 @@ def test_same_bits_for_any_number_of_threads(problem, shape, dtype):
 @compiled
 @pytest.mark.parametrize(("problem", "shape"), CASES)
 def test_every_goal(problem, shape):
-    """Loss, sums and steps are those of loss_and_gradient."""
-    module, rng = PROBLEMS[problem], np.random.default_rng(62)
-    X, y, *parameters = random_batch(problem, rng, shape)
-    loss, gradient = module.loss_and_gradient(X, y, *parameters, reg=0.1)
-    assert module.loss(X, y, *parameters, reg=0.1) == loss
-    assert bits((0, module.gradient(X, y, *parameters, reg=0.1))) == bits((0, gradient))
-    sums = module.sums(X, y, *parameters)
-    assert sums.weight == len(X)
-    average = module.average(sums, *parameters, reg=0.1)
-    stepped = module.update(X, y, *parameters, learning_rate=0.5, reg=0.1)
-    assert average[0] == pytest.approx(loss, rel=1e-14)
-    for mean, part, new, old in zip(average[1], gradient, stepped, parameters, strict=True):
-        np.testing.assert_allclose(mean, part, rtol=1e-12, atol=1e-15)
-        np.testing.assert_allclose(new, old - 0.5 * part, rtol=1e-12, atol=1e-15)
+    batch = random_batch(problem, np.random.default_rng(62), shape)
+    assert_goals_agree(PROBLEMS[problem], *batch)
 
 
 @pytest.mark.parametrize("halves", [1, 2])
@@ -117,21 +103,9 @@ def test_a_small_call_is_one_chunk_of_the_other_pass():
     assert found > 1000
 
 
-@device_function
-def never_right(S, y, s, scratch, rest, partial, want_loss, want_gradient):
-    if len(s) > 0:
-        raise ValueError("in a residual")
-    return 0.0, 0
-
-
 @compiled
 def test_an_error_in_a_pass_is_raised():
-    """Whoever waits for the item that another thread has not completed goes on."""
     X, y, W, b = random_batch("softmax", np.random.default_rng(64), (60, 300, 200, 1))
     driver = make_driver(never_right, False, False, by_parameters=True)
     kernel = Kernel(driver, driver_types((2, 1), types.int64))[8]
-    data = X, y, np.empty(0), np.empty(0, np.int64)
-    call = data, (W, b), (W.copy(), b.copy()), (0.0, 0.0), (True, int(Goal.GRADIENT))
-    for threads in [1, *[3] * 50]:
-        with pytest.raises(ValueError, match="in a residual"):
-            POOL.run(kernel, call, 10, threads)
+    assert_error_is_raised(kernel, X, y, (W, b), (W.copy(), b.copy()))

@@ -2,15 +2,10 @@
 
 import platform
 
-import numpy as np
 import pytest
 
 from kernels.engine import vectors
-from kernels.engine.jit import jit
-from kernels.engine.tile_pass import total, weighted_total
-from tests.helpers.cases import DTYPES
 from tests.helpers.interpreter import run_program
-from tests.helpers.marks import compiled
 
 PROGRAM = """
 import numpy as np
@@ -49,37 +44,3 @@ CASES = [  # each compiles everything anew; the other tests have the width of th
 def test_every_width_gives_the_oracles_gradient(name, value, check):
     done = run_program(PROGRAM.format(check=check), **{name: value})
     assert done.stdout == "equal\n", done.stderr
-
-
-@jit
-def sums_of(numbers, weights, n):
-    return total(numbers, n), weighted_total(weights[:n], numbers)
-
-
-@jit
-def sums_of_many(numbers, weights, n):
-    """The same, where LLVM knows more: inlined into a loop, with other sums beside them."""
-    found, beside = np.zeros((3, 2)), 0.0
-    for i in range(3):
-        found[i, 0] = total(numbers, n)
-        found[i, 1] = weighted_total(weights[:n], numbers)
-        for number in numbers[:n]:
-            beside += number
-    return found, beside
-
-
-@compiled
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_sums_of_numbers_and_of_products(dtype):
-    """Those of wider floats, of n numbers, and the same bits wherever they are inlined."""
-    rng, eps = np.random.default_rng(8), np.finfo(dtype).eps
-    for n in [*range(140), 1000, 1023]:
-        numbers, weights = rng.normal(size=(2, n + 3)).astype(dtype)
-        numbers[n:] = np.nan
-        added, weighted = sums_of(numbers, weights, n)
-        wide, wide_weights = numbers[:n].astype(np.longdouble), weights[:n].astype(np.longdouble)
-        products = wide * wide_weights
-        # a sum of n has a rounding error of at most (n - 1) eps/2 times that of absolute values
-        assert abs(added - wide.sum()) <= n * eps * np.abs(wide).sum()
-        assert abs(weighted - products.sum()) <= n * 2.0**-52 * np.abs(products).sum()
-        assert (sums_of_many(numbers, weights, n)[0] == [added, weighted]).all()
