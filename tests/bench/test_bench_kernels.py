@@ -1,5 +1,8 @@
 """The calls that the benchmark times, and pytest-benchmark's own run of them."""
 
+import threading
+import time
+
 import numpy as np
 import pytest
 
@@ -30,3 +33,18 @@ def test_what_is_timed_is_the_public_call():
         wrong[700, 3] = X[700, 3]
     loss, _ = bench_kernels.prepared(Case(AIRFOIL, "float64", BASELINE), (X * np.nan, *rest))()
     assert np.isnan(loss)
+
+
+def test_a_timing_waits_for_threads_that_are_busy():
+    """As those of OpenBLAS are for a tenth of a second after a call."""
+    done = threading.Event()
+
+    def spin():
+        end = time.thread_time() + 0.1
+        while time.thread_time() < end:
+            pass
+        done.set()
+
+    threading.Thread(target=spin).start()
+    bench_kernels.settle()
+    assert done.is_set()
