@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike
 
 from . import descent, validate
 from .arrays import Array, real_array
-from .engine.driver import is_small, key_of, run_shared
-from .engine.pool import ALONE
+from .engine.driver import Kernel, key_of
+from .engine.pool import POOL
 from .engine.reduce import Goal
 from .variants import F64, is_moderate
 
@@ -47,13 +47,10 @@ class Objective(Generic[P]):
         self.lay_out(problem, start, fit_bias)
         self.data, self.options = data, options
         self.free, self.free_of_products = list[Any](), list[Any]()
-        (batch, weights), (reg, _, variant, self.threads) = data, options
+        (_, weights), (reg, _, variant, self.threads) = data, options
         compiles = not numba.config.DISABLE_JIT
         tiled = variant == "tiled" and compiles and is_moderate(reg)
         self.tiled = tiled and not (weights and weights.spread)
-        serial = self.tiled and is_small(batch[0], start)
-        self.serial = self.variants.kernel[key_of(*batch[:2])] if serial else None
-        self.alone = ALONE if serial else ()
 
     def lay_out(self, problem: Any, start: tuple[Array, ...], fit_bias: bool) -> None:
         """Define where each parameter stands in a vector."""
@@ -70,7 +67,7 @@ class Objective(Generic[P]):
             buffers = self.free.pop()
         except IndexError:
             buffers = self.buffers()
-        vector, arrays, slope, call = buffers
+        vector, arrays, slope, call, plan = buffers
         if self.dtype is F64:
             vector[:] = flat
         else:
@@ -79,10 +76,8 @@ class Objective(Generic[P]):
         if self.variants.scalar_bias:
             call[1] = arrays[0], arrays[1].item()
         invalid: float = True
-        if self.serial:
-            loss, _, invalid = self.serial(*call)
-        elif self.tiled:
-            loss, _, invalid = run_shared(self.variants.kernel, call, self.threads)
+        if self.tiled:
+            loss, _, invalid = POOL.run(plan[0], call, plan[1], self.threads)
         answer = self.carefully(self.variants, arrays) if invalid else (loss, slope.astype(F64))
         self.free.append(buffers)
         return answer
@@ -103,7 +98,7 @@ class Objective(Generic[P]):
             buffers = self.free_of_products.pop()
         except IndexError:
             buffers = self.buffers_of_products(products)
-        both, arrays, slope, call = buffers
+        both, arrays, slope, call, plan = buffers
         if self.dtype is F64:
             both[0], both[1] = flat, p
         else:
@@ -112,10 +107,8 @@ class Objective(Generic[P]):
         if self.variants.scalar_bias:
             call[1] = products.inputs(arrays)
         invalid: float = True
-        if self.serial:
-            _, _, invalid = products.kernel[key_of(*self.data[0][:2])](*call)
-        elif self.tiled:
-            _, _, invalid = run_shared(products.kernel, call, self.threads)
+        if self.tiled:
+            _, _, invalid = POOL.run(plan[0], call, plan[1], self.threads)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)
         self.free_of_products.append(buffers)
         return answer
@@ -185,19 +178,23 @@ class Objective(Generic[P]):
         return np.concatenate(fitted, dtype=F64)
 
     def buffers(self) -> tuple[Any, ...]:
-        """The memory of a call, in X's dtype: parameters, gradient, and arguments of the driver."""
+        """The memory of a call, in X's dtype: parameters and gradient; the call and its plan."""
         vector, slope = np.empty(self.size, self.dtype), np.empty(self.size, self.dtype)
         arrays = self.arrays(vector)
-        call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED, *self.alone]
-        return vector, arrays, slope, call
+        call = [self.data[0], arrays, self.arrays(slope), self.options[:2], WANTED]
+        return vector, arrays, slope, call, self.plan(self.variants.kernel, call)
 
     def buffers_of_products(self, products: Any) -> tuple[Any, ...]:
         """The memory of a product, in X's dtype: both vectors, their parts, and the result."""
         both, slope = np.zeros((2, self.size), self.dtype), np.empty(self.size, self.dtype)
         arrays = *self.arrays(both[0]), *self.arrays(both[1])
         call = [self.data[0], products.inputs(arrays), self.arrays(slope), self.options[:2], WANTED]
-        call += self.alone
-        return both, arrays, slope, call
+        return both, arrays, slope, call, self.plan(products.kernel, call)
+
+    def plan(self, kernel: Kernel, call: list[Any]) -> Any:
+        """The plan of a call, if the tiled kernel runs it."""
+        (X, y, _, rows), out = call[0], call[2]
+        return kernel.plan(key_of(X, y), X, rows, out) if self.tiled else None
 
     def carefully(self, variants: Any, arrays: tuple[Array, ...]) -> tuple[float, Array]:
         """Loss and gradient, or Hessian-vector product, in wider floats where X's overflow."""

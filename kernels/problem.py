@@ -23,8 +23,8 @@ from . import descent, validate
 from .arrays import as_array, describe, real_array
 from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
-from .engine.driver import driver_types, is_small, run_shared
-from .engine.pool import ALONE
+from .engine.driver import driver_types
+from .engine.pool import POOL
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
 from .objective import Objective, ObjectiveOverBlocks
@@ -280,10 +280,8 @@ class Problem:
                 if out is not None:
                     into = variants.written_into(out, into, (*batch, *inputs, y))
                 call = batch, inputs, into, (reg, rate), wanted
-                if is_small(x, into):
-                    loss, weight, invalid = kernel[key](*call, *ALONE)
-                else:
-                    loss, weight, invalid = run_shared(kernel, call, threads)
+                function, items = kernel.plan(key, x, ALL_ROWS, into)
+                loss, weight, invalid = POOL.run(function, call, items, threads)
                 if not invalid and (s is None or LIGHT <= weight <= HEAVY):
                     return finish(loss, weight, values(into, parameters))
             options = reg, rate, variant, threads

@@ -11,7 +11,8 @@ from . import validate
 from .arrays import as_array, describe
 from .engine.average import average
 from .engine.casts import INT64, converted
-from .engine.driver import Kernel, driver_types, key_of, make_driver, run_shared
+from .engine.driver import Kernel, driver_types, key_of, make_driver
+from .engine.pool import POOL
 from .engine.raw import averaged
 from .engine.reduce import Goal
 from .engine.tile_pass import pointwise
@@ -404,7 +405,9 @@ class Computation:
             out = tuple(np.empty(p.shape, F64 if summing else dtype) for p in written)
         call = batch, self.inputs(arrays), out, (reg, rate), (want_loss, int(goal))
         kernel = self.sums_kernel if summing else self.kernel
-        loss, weight, invalid = run_shared(kernel, call, threads)
+        X, y, _, rows = batch
+        function, items = kernel.plan(key_of(X, y), X, rows, out)
+        loss, weight, invalid = POOL.run(function, call, items, threads)
         return math.nan if invalid >= 1 else loss, weight, out if goal else ()
 
     def run_wider(self, batch: Any, weights: Any, arrays: Any, options: Any, wanted: Any) -> Any:

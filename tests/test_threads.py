@@ -6,6 +6,7 @@ The pool by itself, with a small kernel, is tested in engine/test_pool.py.
 import concurrent.futures
 import multiprocessing
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -50,9 +51,11 @@ def test_set_threads_and_the_environment(batch, monkeypatch, woken):
         softmax.gradient(*batch, threads=4)
         kernels.set_threads(None)
         monkeypatch.setenv("KERNELS_NUM_THREADS", "5")
+        time.sleep(0.01)  # it is read after a pause
         softmax.gradient(*batch)
         assert woken == [2, 3, 4]
         monkeypatch.setenv("KERNELS_NUM_THREADS", "many")
+        time.sleep(0.01)
         with pytest.raises(ValueError, match="KERNELS_NUM_THREADS is 'many'"):
             softmax.gradient(*batch)
     finally:

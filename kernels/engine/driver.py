@@ -16,8 +16,7 @@ from .average import average
 from .cache import entry_point
 from .feature_pass import blocks_of_features, make_feature_pass
 from .jit import device_function, jit
-from .parameter_pass import LEAST_SCORES, MANY, items_of_pass, make_parameter_pass
-from .pool import POOL
+from .parameter_pass import items_of_pass, make_parameter_pass
 from .reduce import Goal, reduce_layer, squares, totals
 from .team import TEAM, make_shared
 from .tile_pass import (
@@ -173,6 +172,7 @@ def make_driver(
 
 
 Key = int | tuple[int, str, bool]
+Shared = tuple[Callable[..., Any], int]
 
 
 class Kernel(dict[Key, Callable[..., Any]]):
@@ -191,6 +191,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
         halves: int = 1,
     ) -> None:
         self.functions, self.signature, self.halves = (function, for_many), signature, halves
+        self.plans: dict[Any, Shared] = {}
 
     def __missing__(self, key: Key) -> Callable[..., Any]:
         size, kind, many = key if isinstance(key, tuple) else (key, ONE, False)
@@ -198,33 +199,53 @@ class Kernel(dict[Key, Callable[..., Any]]):
         self[key] = entry_point(self.functions[many], self.signature(real, kind))
         return self[key]
 
+    def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> Shared:
+        """Return the entry point of a call, and the number of items that its threads share.
+
+        They follow from shapes and strides; `out` has those of the parameters.
+        """
+        call = key, X.shape, X.strides, rows.size, out[0].shape, out[-2].shape
+        if (plan := self.plans.get(call)) is None:
+            if len(self.plans) >= PLANS:
+                self.plans.clear()
+            plan = self.plans[call] = self.new_plan(key, X, rows, out)
+        return plan
+
+    def new_plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> Shared:
+        """Return what `plan` does, for the first call of these shapes."""
+        by_columns, by_samples = is_by_columns(X, rows), self.functions[True] is None
+        N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
+        items, many = 0, False
+        if by_samples and self.halves == 1:
+            items, _ = blocks_of_features(X, rows)
+        partial = items == 0  # gradients of chunks of samples
+        if partial:
+            items, many = items_of_pass(*planned, by_columns, by_samples, self.halves)
+            partial = not many
+        if not partial:
+            took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
+            items = items if took >= CHUNK_NANOSECONDS else 1
+        if many:
+            key = (*key[:2], True) if isinstance(key, tuple) else (key, ONE, True)
+        return self[key], items
+
 
 ONE, SEVERAL, SMOOTHED = "one", "several", "smoothed"  # kinds of y, see `targets_of_tile`
+PLANS = 2**12  # that are kept
 
 
-def key_of(X: Any, y: Any, many: bool = False) -> Key:
-    """Return the key of a `Kernel`: the itemsize of X and, if not the usual, y and the pass."""
+def key_of(X: Any, y: Any) -> Key:
+    """Return the key of a `Kernel`: the itemsize of X and, if not the usual, the kind of y."""
     size: int = X.itemsize
     kind = SMOOTHED if isinstance(y, tuple) else ONE if y.ndim == 1 else SEVERAL
-    return (size, kind, many) if many or kind != ONE else size
+    return size if kind == ONE else (size, kind, False)
 
 
-def is_small(X: Any, parameters: Sequence[Any]) -> bool:
-    """Whether a call is one chunk of the pass over samples, for whatever layout of X."""
-    (N, D), first, last = X.shape, parameters[0].size, parameters[-2].size
-    K, layers = first // (D or 1), len(parameters) // 2
-    few: bool = first < MANY > last or (K < LEAST_SCORES and layers == 1)
-    above, size = last // (K or 1) if layers == 2 else 0, X.itemsize
-    return few and N * nanoseconds(D, K, above, size) < 2 * CHUNK_NANOSECONDS
-
-
-def sizes(
-    N: int, X: Any, parameters: Sequence[Any], halves: int = 1
-) -> tuple[int, int, int, int, int]:
+def sizes(N: int, X: Any, parameters: Sequence[Any]) -> tuple[int, int, int, int, int]:
     """Return what a pass over N rows of X is planned by; see `plan_pass`."""
-    K = 1 if np.ndim(parameters[1]) == 0 else len(parameters[1])
-    above = len(parameters[3]) if len(parameters) == 4 * halves else 0
-    return N, X.shape[1], K, above, X.itemsize
+    D, K = X.shape[1], 1 if parameters[0].ndim == 1 else parameters[0].shape[1]
+    above = parameters[2].shape[1] if len(parameters) == 4 else 0
+    return N, D, K, above, X.itemsize
 
 
 def array(real: Any, dimensions: int) -> Any:
@@ -257,18 +278,3 @@ def driver_types(
         return batch, *parameters, *settings, TEAM, types.intp
 
     return signature
-
-
-def run_shared(kernel: Kernel, call: tuple[Any, ...], threads: int | None) -> Any:
-    """Return loss, weight and invalid count of a call, on at most as many threads as items."""
-    (X, y, _, rows), parameters = call[:2]
-    by_columns, by_samples = is_by_columns(X, rows), kernel.functions[True] is None
-    N, D, K, above, size = planned = sizes(len(rows) or len(X), X, parameters, kernel.halves)
-    blocks, many = blocks_of_features(X, rows)[0] if by_samples and kernel.halves == 1 else 0, False
-    items = blocks
-    if not blocks:
-        items, many = items_of_pass(*planned, by_columns, by_samples, kernel.halves)
-    if blocks or many:
-        took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
-        threads = 1 if took < 2 * CHUNK_NANOSECONDS else threads
-    return POOL.run(kernel[key_of(X, y, many)], call, items, threads)

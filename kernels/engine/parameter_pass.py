@@ -42,7 +42,6 @@ HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are f
 SEVERAL, FEWEST_ROWS = 2**11, 40  # and where they are fewer still
 # Scores of a sample: fewer do not fill vectors, more take too much scratch where features are few.
 LEAST_SCORES, SOME_SCORES, MANY_SCORES = 8, 16, 2**13
-MANY = SEVERAL // 2  # parameters of one of two layers, without which this pass is never taken
 LARGE_BYTES = 2**22  # a gradient of which there should be no copies
 SCORE_BYTES = 2**22  # scores of a super-tile: part of the last cache
 ITEMS = 8  # of a phase, at least, where the sizes allow

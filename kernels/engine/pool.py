@@ -12,6 +12,7 @@ threads at the same time, except for one of them.
 """
 
 import contextlib
+import math
 import os
 import queue
 import threading
@@ -46,6 +47,11 @@ def from_environment(name: str, least: int) -> int | None:
     return int(asked)
 
 
+def threads_by_default() -> int:
+    """Return KERNELS_NUM_THREADS, or the number of CPUs if that is not set."""
+    return from_environment("KERNELS_NUM_THREADS", 1) or cpus()
+
+
 def seconds_of_a_spin() -> float:
     """Return how long a spin takes here: what a pause costs differs between processors."""
     nobody, times = np.zeros(LENGTH, np.int64), list[float]()
@@ -61,9 +67,9 @@ class Pool:
     """The helpers of this process, what wakes them, and the default number of threads."""
 
     def __init__(self) -> None:
-        self.threads = 0  # 0: not set
+        self.threads = self.usual = 0  # those of `set_threads`, 0 if not set; those by default
         self.spin, self.spin_limit, self.of_a_spin = SPIN_SECONDS, 0.0, 1.0  # seconds
-        self.ended = self.rested = 0.0  # when the last call ended; until when helpers are left out
+        self.ended, self.rested = -math.inf, 0.0  # end of the last call; of leaving helpers out
         self.rest = 1  # calls' lengths that they were left out last, doubled each time in a row
         self.reset()
 
@@ -75,13 +81,17 @@ class Pool:
 
     def default_threads(self) -> int:
         """Return the number set by `set_threads`, or KERNELS_NUM_THREADS, or the number of CPUs."""
-        return self.threads or from_environment("KERNELS_NUM_THREADS", 1) or cpus()
+        return self.threads or threads_by_default()
 
     def useful_threads(self, chunks: int) -> int:
         """Return the number of threads for a call that does not ask for one."""
         now = time.perf_counter()
         asleep = now - self.ended > self.spin
-        return 1 if now < self.rested or (asleep and chunks <= FEW) else self.default_threads()
+        if now < self.rested or (asleep and chunks <= FEW):
+            return 1
+        if asleep or not self.usual:  # not for each call of a training loop
+            self.usual = threads_by_default()
+        return self.threads or self.usual
 
     def run(
         self, kernel: Callable[..., Any], call: tuple[Any, ...], chunks: int, threads: int | None
@@ -96,7 +106,7 @@ class Pool:
         result = kernel(*call, team, helpers)
         self.ended = time.perf_counter()
         if helpers:
-            took, waited = self.ended - begun, team[WAITED] * self.of_a_spin
+            took, waited = self.ended - begun, team.item(WAITED) * self.of_a_spin
             self.spin = min(max(SPIN_SECONDS, took), self.spin_limit)
             team[SPINS] = int(self.spin / self.of_a_spin)
             late = waited > took / 2  # somebody else had the helper's processor

@@ -25,8 +25,8 @@ from .vectors import address, keep_out_of_line
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
-CHUNK_NANOSECONDS = 30_000  # a smaller chunk hardly repays the use of a helper that is awake
-MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay a partial gradient of their own; chunks
+CHUNK_NANOSECONDS = 30_000  # a shorter call hardly repays the use of a helper that is awake
+MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay one more partial gradient; chunks
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many
 LAST_CACHE_BYTES = 2**25  # roughly, of all threads
 SQUARE = 16  # scores or targets at a time, in a block that is read by rows, written by columns
@@ -83,9 +83,11 @@ def geometry(N, D, K, above, size, by_columns, halves):
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
     numbers = gradient_length(D, K)[0] + K
-    chunks = min(MAX_CHUNKS, int(N * nanoseconds(D, K, above, size) / CHUNK_NANOSECONDS))
-    chunks = min(chunks, PARTIAL_BYTES // (size * numbers), N // least_chunk)
-    chunks = max(1, chunks - chunks % 2)  # an even number, for two threads
+    chunks = int(N * nanoseconds(D, K, above, size) / CHUNK_NANOSECONDS)
+    chunks = min(MAX_CHUNKS, chunks + chunks % 2)  # an even number, for two threads
+    # A second chunk halves the time; a third mostly costs a partial gradient.
+    most = min(PARTIAL_BYTES // (size * numbers), N // least_chunk, max(2, N // MIN_CHUNK))
+    chunks = max(1, min(chunks, most - most % 2))
     rows = ((N + chunks - 1) // chunks + 7) // 8 * 8
     # Rows so wide that a tile holds few are not rounded up, which would double the scratch.
     tile = min(rows, tile + -tile % 16 if tile > 8 else tile)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from numba import types
 
-from kernels.engine.driver import Kernel, driver_types, is_small, make_driver, sizes
-from kernels.engine.parameter_pass import items_of_pass, many_parameters, plan_pass
+from kernels.engine.driver import Kernel, driver_types, make_driver
+from kernels.engine.parameter_pass import many_parameters, plan_pass
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
 from tests.helpers.marks import compiled
@@ -85,22 +85,6 @@ def test_memory_of_a_pass(size, halves):
                 plan = plan_pass(N, D, hidden, above, size, halves)
                 parameters = (D + 1) * (hidden + 15) + (hidden + 1) * (above + 15) * (above > 0)
                 assert size * plan.numbers * plan.items <= 2**24 + size * parameters
-
-
-def test_a_small_call_is_one_chunk_of_the_other_pass():
-    """Whoever calls the driver without a plan relies on that."""
-    rng, found = np.random.default_rng(65), 0
-    for _ in range(5000):
-        N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e4, 5e3, 3e2, 3e2]))))
-        X = np.broadcast_to(np.zeros((), rng.choice(DTYPES)), (N, D))
-        for shapes in ([(D, K), (K,)], [(D, H), (H,), (H, K), (K,)], [(D,), ()]):
-            parameters = [np.broadcast_to(0.0, shape) for shape in shapes]
-            if is_small(X, parameters):
-                planned = sizes(N, X, parameters)
-                by_columns, halves = bool(rng.integers(2)), int(rng.integers(1, 3))
-                assert items_of_pass(*planned, by_columns, False, halves) == (1, False)
-                found += 1
-    assert found > 1000
 
 
 @compiled
