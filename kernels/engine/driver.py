@@ -215,14 +215,15 @@ class Kernel(dict[Key, Callable[..., Any]]):
         """Return what `plan` does, for the first call of these shapes."""
         by_columns, by_samples = is_by_columns(X, rows), self.functions[True] is None
         N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
-        items, many = 0, False
+        if not N * D * K:  # which the driver finds invalid
+            return self[key], 1
+        blocks, many = 0, False
         if by_samples and self.halves == 1:
-            items, _ = blocks_of_features(X, rows)
-        partial = items == 0  # gradients of chunks of samples
-        if partial:
+            blocks, _ = blocks_of_features(X, rows)
+        items = blocks
+        if not blocks:
             items, many = items_of_pass(*planned, by_columns, by_samples, self.halves)
-            partial = not many
-        if not partial:
+        if blocks or many:  # chunks of samples are long enough
             took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
             items = items if took >= CHUNK_NANOSECONDS else 1
         if many:

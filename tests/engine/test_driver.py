@@ -51,3 +51,14 @@ def test_a_small_call_runs_alone_and_a_large_one_does_not(kernel):
         assert function == "for all" or D * K + K * above > 1000
         found[items > 1] = found[function] = True
     assert found.keys() == {True, False, *filter(None, kernel.functions)}
+
+
+def test_a_call_without_numbers_runs_alone(kernel):
+    """The driver finds it invalid. The strides are those of a slice: of new arrays they are 0."""
+    full = np.ones((5, 4))
+    for X in (full[:, :0], full[:0], full.T[:0], full.T[:, :0], full[:0, :0]):
+        D = X.shape[1]
+        for K in (3, 0) if kernel.functions[1] else (None,):
+            layer = (D,) if K is None else (D, K)
+            out = [np.ones(layer), np.ones(layer[1:] or 1)]
+            assert kernel.plan(8, X, ALL, out) == ("for all", 1)
