@@ -8,7 +8,8 @@ import pytest
 
 from bench import bench_kernels
 from bench.measure.plan import BASELINE, Case
-from kernels import softmax
+from bench.problems import PROBLEMS
+from kernels import softmax, two_layer
 from tests.helpers.interpreter import run_python
 from tests.helpers.reports import AIRFOIL
 
@@ -33,6 +34,18 @@ def test_what_is_timed_is_the_public_call():
         wrong[700, 3] = X[700, 3]
     loss, _ = bench_kernels.prepared(Case(AIRFOIL, "float64", BASELINE), (X * np.nan, *rest))()
     assert np.isnan(loss)
+
+
+def test_no_timed_call_compiles():
+    """Where 8 rows, with which a call is prepared, take another pass than all."""
+    cells = {str(problem): problem for problem in PROBLEMS}
+    problem, kernel = cells["two_layer-digits-200x64x32x10"], two_layer.PROBLEM.variants.kernel
+    kernel.clear()
+    kernel.plans.clear()
+    call = bench_kernels.prepared(Case(problem, "float64", "tiled"), problem.batch("float64"))
+    assert len(kernel) == 2
+    call()
+    assert len(kernel) == 2
 
 
 def test_a_timing_waits_for_threads_that_are_busy():
