@@ -1,4 +1,4 @@
-"""The driver: the compiled function that each call runs, and the types it is compiled for.
+"""The driver, the compiled function that each call runs: its types, and the plan of a call.
 
 It checks shapes and alignment and runs one of three passes over X, on one thread or several: that
 over samples, whose partial gradients it reduces; that over features, for one score and few samples;
@@ -172,7 +172,7 @@ def make_driver(
 
 
 Key = int | tuple[int, str, bool]
-Shared = tuple[Callable[..., Any], int]
+CallPlan = tuple[Callable[..., Any], int]  # the entry point, and how many items it has
 
 
 class Kernel(dict[Key, Callable[..., Any]]):
@@ -191,7 +191,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
         halves: int = 1,
     ) -> None:
         self.functions, self.signature, self.halves = (function, for_many), signature, halves
-        self.plans: dict[Any, Shared] = {}
+        self.plans: dict[Any, CallPlan] = {}
 
     def __missing__(self, key: Key) -> Callable[..., Any]:
         size, kind, many = key if isinstance(key, tuple) else (key, ONE, False)
@@ -199,7 +199,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
         self[key] = entry_point(self.functions[many], self.signature(real, kind))
         return self[key]
 
-    def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> Shared:
+    def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
         """Return the entry point of a call, and the number of items that its threads share.
 
         They follow from shapes and strides; `out` has those of the parameters.
@@ -211,7 +211,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
             plan = self.plans[call] = self.new_plan(key, X, rows, out)
         return plan
 
-    def new_plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> Shared:
+    def new_plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
         """Return what `plan` does, for the first call of these shapes."""
         by_columns, by_samples = is_by_columns(X, rows), self.functions[True] is None
         N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
