@@ -252,7 +252,7 @@ class Problem:
         wanted = want_loss, int(goal)
         ready, values, check_ready = variants.ready, variants.values, variants.target.check_ready
         several = self.several.answering(want_loss, goal, finish, product) if self.several else None
-        summing = goal == Goal.SUMS
+        summing, stepping = goal == Goal.SUMS, goal == Goal.STEP
         kernel, of_out = (variants.sums_kernel, F64) if summing else (variants.kernel, None)
         compiled, over_blocks = not numba.config.DISABLE_JIT, goal != Goal.STEP and not product
 
@@ -262,15 +262,14 @@ class Problem:
             if (
                 class_weight is None
                 and type(smoothing) is float
-                and 0 <= smoothing <= 1
+                and 0.0 <= smoothing <= 1.0
                 and compiled
                 and type(variant) is str  # an array of one string would compare equal, too
                 and variant == "tiled"
                 and (type(reg) is float or type(reg) is int)
                 and 0 <= reg <= HEAVY
                 and (threads is None or (type(threads) is int and threads > 0))
-                and type(rate) is float
-                and 0 <= rate <= LARGEST
+                and (not stepping or (type(rate) is float and 0 <= rate <= LARGEST))
                 and (found := ready(X, y, parameters, s, smoothing, of_out)) is not None
             ):
                 key, batch, inputs, into = found

@@ -23,7 +23,7 @@ ndarray, empty, zeros = np.ndarray, np.empty, np.zeros
 ALL_ROWS = np.empty(0, np.int64)
 ONE = {dtype.itemsize: np.broadcast_to(np.ones((), dtype), 1) for dtype in (F32, F64)}  # read-only
 NO_WEIGHTS = {dtype.itemsize: np.empty(0, dtype) for dtype in (F32, F64)}
-FIRST = 64  # labels, which tell whether they are 0 and 1 in place of -1 and +1
+FIRST = 32  # labels, which tell whether they are 0 and 1 in place of -1 and +1
 BLOCK = 2**18  # numbers of X that are converted to a wider float at a time
 
 
@@ -61,6 +61,8 @@ def is_compact(array: Any) -> bool:
 
 def cast_number(b: Any) -> float:
     """Like `cast`, of one number, as a float."""
+    if type(b) in (np.float32, np.float64):
+        return float(b)
     if type(b) is not ndarray:
         if not isinstance(b, (float, int, np.generic)):
             raise TypeError
@@ -119,9 +121,7 @@ def cast_signs(y: Any, dtype: Any) -> Any:
 
 def ready_with_number(parameters: Any, dtype: Any, of_out: Any) -> Any:
     w, b = parameters
-    if type(b) in (np.float32, np.float64):
-        b = float(b)
-    elif type(b) is not float:
+    if type(b) is not float:
         b = 0.0 if b is None else cast_number(b)
     if not (type(w) is ndarray and w.dtype is dtype and w.flags.c_contiguous):
         w = cast(w, dtype)
@@ -140,7 +140,7 @@ def ready_with_vector(parameters: Any, dtype: Any, of_out: Any) -> Any:
         b = cast(b, dtype)
     if W.ndim != 2 or b.ndim != 1:
         raise TypeError
-    return (W, b), (empty(W.shape, of_out), empty(b.shape, of_out))
+    return (W, b), (empty(W.shape, of_out), empty(len(b), of_out))
 
 
 def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
@@ -148,13 +148,14 @@ def ready_network(parameters: Any, dtype: Any, of_out: Any) -> Any:
     if not (
         (type(W1) is type(b1) is type(W2) is type(b2) is ndarray)
         and (W1.dtype is b1.dtype is W2.dtype is b2.dtype is dtype)
-        and all(p.flags.c_contiguous for p in parameters)
+        and (W1.flags.c_contiguous and b1.flags.c_contiguous)
+        and (W2.flags.c_contiguous and b2.flags.c_contiguous)
     ):
         W1, b1, W2, b2 = parameters = tuple(cast(p, dtype) for p in parameters)
     if not (W1.ndim == W2.ndim == 2 and b1.ndim == b2.ndim == 1):
         raise TypeError
-    first = empty(W1.shape, of_out), empty(b1.shape, of_out)
-    return parameters, (*first, empty(W2.shape, of_out), empty(b2.shape, of_out))
+    dW1, db1 = empty(W1.shape, of_out), empty(len(b1), of_out)
+    return parameters, (dW1, db1, empty(W2.shape, of_out), empty(len(b2), of_out))
 
 
 class Computation:
@@ -202,30 +203,32 @@ class Computation:
         if several and (smoothing or y.ndim != 2 or not self.target.columns):
             return None
         try:
-            if type(X) is not ndarray or not (X.dtype is F64 or X.dtype is F32):
+            dtype = X.dtype if type(X) is ndarray else None
+            if not (dtype is F64 or dtype is F32):
                 X = cast_samples(X)
-            dtype = X.dtype
-            of_y = dtype if several else self.target.dtype or dtype
+                dtype = X.dtype
+            size, of_y = dtype.itemsize, dtype if several else self.target.dtype or dtype
             if type(y) is not ndarray or y.dtype is not of_y or not y.flags.c_contiguous:
                 y = cast(y, of_y) if several else self.cast_y(y, of_y)
-            elif self.signs and np.count_nonzero(y[:FIRST]) < min(FIRST, len(y)):
+            elif self.signs and np.count_nonzero(first := y[:FIRST]) < first.size:
                 y = cast_signs(y, of_y)
             if s is None:
-                s = NO_WEIGHTS[dtype.itemsize]
-            elif type(s) is not ndarray or s.dtype is not dtype or not s.flags.c_contiguous:
-                s = cast_weights(s, dtype)
-            if s.shape != y.shape[:1] and s is not NO_WEIGHTS[dtype.itemsize]:
-                return None
-            arrays = self.ready_parameters(parameters, dtype, of_out or dtype)
+                s = NO_WEIGHTS[size]
+            else:
+                if type(s) is not ndarray or s.dtype is not dtype or not s.flags.c_contiguous:
+                    s = cast_weights(s, dtype)
+                if s.shape != y.shape[:1]:
+                    return None
+            arrays, out = self.ready_parameters(parameters, dtype, of_out or dtype)
         except Exception:  # of what was passed: `validated` meets it again
             return None
         # The driver's signature has these dimensions; it checks sizes and strides itself.
         if X.ndim != 2 or y.ndim != 1 + several:
             return None
         if smoothing:
-            y = validate.smoothed(y, smoothing, X, len(arrays[1][-1]))
-        key = key_of(X, y) if several or smoothing else X.itemsize
-        return key, (X, y, s, ALL_ROWS), *arrays
+            y = validate.smoothed(y, smoothing, X, len(out[-1]))
+        key = key_of(X, y) if several or smoothing else size
+        return key, (X, y, s, ALL_ROWS), arrays, out
 
     def written_into(self, given: Any, out: tuple[Any, ...], inputs: tuple[Any, ...]) -> Any:
         """The arrays of `out`, replaced by those that the caller gave; no array for a number."""
@@ -271,7 +274,7 @@ class Computation:
 
     def scalars(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays as the variants take and return them: a bias that is one number is a float."""
-        return (arrays[0], float(arrays[1][0])) if self.scalar_bias else arrays
+        return (arrays[0], arrays[1].item()) if self.scalar_bias else arrays
 
     def inputs(self, arrays: tuple[Any, ...]) -> tuple[Any, ...]:
         """Arrays as the compiled driver takes them."""

@@ -10,17 +10,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import carray, types
 
 from .average import average
 from .cache import entry_point
 from .feature_pass import blocks_of_features, make_feature_pass
-from .jit import device_function, jit
+from .jit import device_function, jit, jit_inline
 from .parameter_pass import items_of_pass, make_parameter_pass
 from .reduce import Goal, reduce_layer, squares, totals
 from .team import TEAM, make_shared
 from .tile_pass import (
     CHUNK_NANOSECONDS,
+    COUNTERS_BYTES,
     DONE,
     geometry,
     gradient_length,
@@ -31,6 +32,7 @@ from .tile_pass import (
     nanoseconds,
     targets_fit,
 )
+from .vectors import LINE_BYTES, stack_memory
 
 NANOSECONDS_OF_A_PARAMETER = 0.6  # to read it and write its gradient, roughly; one core
 
@@ -55,10 +57,12 @@ def layer_fits(D, K, W, b):
     return ordered & (rows == D) & (columns == K) & (K > 0) & (b.size == K)
 
 
-@device_function
+@jit_inline
 def as_layer(w, bias, X):
     """Return the weights and the bias of one score as those of a layer."""
-    return w.reshape(-1, 1), np.full(1, bias, X.dtype)
+    b = carray(stack_memory(LINE_BYTES), 1, X.dtype)
+    b[0] = bias
+    return w.reshape(-1, 1), b
 
 
 def make_sample_pass(
@@ -78,7 +82,8 @@ def make_sample_pass(
             rows.size or len(X), D, K, above, X.itemsize, is_by_columns(X, rows), halves
         )
         partials, sums = np.empty((chunks, numbers), X.dtype), np.empty((chunks, 3))
-        counters, want_gradient = np.zeros(2 * DONE, np.int64), goal != Goal.NOTHING
+        counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
+        want_gradient = goal != Goal.NOTHING
         workspace, shapes = (partials, sums, counters, team), (tile, rows_of_chunk, scratch_rows)
         call = batch, layers, shapes, workspace, (want_loss, want_gradient)
         run_shared_pass(call, counters, team, helpers)
@@ -204,7 +209,7 @@ class Kernel(dict[Key, Callable[..., Any]]):
 
         They follow from shapes and strides; `out` has those of the parameters.
         """
-        call = key, X.shape, X.strides, rows.size, out[0].shape, out[-2].shape
+        call = key, X.shape, X.strides, rows.size, out[0].shape, out[-1].size
         if (plan := self.plans.get(call)) is None:
             if len(self.plans) >= PLANS:
                 self.plans.clear()

@@ -15,16 +15,18 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from numba import carray
 from numba.extending import register_jitable
 
 from .atomics import atomic_add, atomic_load, wait_a_moment
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function
-from .pack import padded
+from .pack import carve, padded
 from .reduce import Goal, write_run
 from .summation import total
 from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
+    COUNTERS_BYTES,
     DONE,
     NEXT,
     SCRATCH_ROWS,
@@ -34,7 +36,7 @@ from .tile_pass import (
     targets,
     whole_vectors,
 )
-from .vectors import address, itemsize, keep_out_of_line
+from .vectors import address, itemsize, keep_out_of_line, stack_memory
 
 FEW_ROWS = 256  # of any X; more of them, in C order, are read twice from memory
 MAX_ROWS = 4096  # of an X that is in Fortran order, or no larger than a tile
@@ -97,8 +99,10 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
             add_product(zero, x, shape, by_columns, part, address(scores[block]))
             atomic_add(counters, DONE, 1)
             block = atomic_add(counters, NEXT, 1)
-        S, spins = np.empty((1 + SCRATCH_ROWS, padded(N)), X.dtype), 0
-        room = room_for_targets(N, y, weight, rows, X.dtype)
+        memory, spins = np.empty((2 + SCRATCH_ROWS) * padded(N) + padded(length), X.dtype), 0
+        S, start = carve(memory, 0, 2 + SCRATCH_ROWS, padded(N))
+        S, ones, C = S[:-1], S[-1], memory[start:]
+        room = room_for_targets(N, y, weight, rows, ones)
         while atomic_load(counters, DONE) < blocks:
             spins = wait_a_moment(spins)
             if team[FAILED] != 0:  # a block that was taken may never be done
@@ -112,7 +116,7 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
         want_gradient, weights = goal != Goal.NOTHING, total(s, N)
         loss, invalid = residual(S[:1], labels, s, S[1:], (), S[0, :0], want_loss, want_gradient)
         # The last blocks come first now: they are in the cache.
-        C, block = np.empty(padded(length), X.dtype), blocks - 1 - atomic_add(counters, AGAIN, 1)
+        block = blocks - 1 - atomic_add(counters, AGAIN, 1)
         while block >= 0:
             first, wrong = block * length, 0.0
             n, x = min(length, D - first), (address(X) + first * step, ld)
@@ -137,7 +141,7 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
         """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
         N, blocks = len(batch[0]), plan[0]
         scores, sums = np.empty((blocks, padded(N)), batch[0].dtype), np.empty(2 + blocks)
-        counters = np.zeros(2 * DONE, np.int64)
+        counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
         call = batch, layer, written, plan, (scores, sums, counters, team), asked
         run_shared_pass(call, counters, team, helpers)
         return sums[0], sums[1], sums[2:].sum()

@@ -22,13 +22,21 @@ are in gemv.py, the copies of blocks and panels in pack.py.
 import functools
 
 import numpy as np
-from numba import types
+from numba import carray, types
 from numba.extending import intrinsic
 
 from .gemv import gemv_n, gemv_t
 from .jit import device_function
 from .pack import NR, PANEL_ROW_BYTES, copy_rows
-from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of_line
+from .vectors import (
+    LINE_BYTES,
+    VECTOR_BYTES,
+    VectorBuilder,
+    address,
+    itemsize,
+    keep_out_of_line,
+    stack_memory,
+)
 
 # MR × NR accumulators, in registers: at most 24 of AVX-512's 32, 12 of AVX2's 16 and NEON's 32.
 # 16 registers leave room for four factors only, which are therefore loaded one by one.
@@ -233,7 +241,9 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
         n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
         parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
         columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
-    panels = np.empty(min(depth, k) * NN_NC_BYTES + 64 if packed else 0, np.uint8)
+    panels = carray(stack_memory(LINE_BYTES), LINE_BYTES, np.uint8)
+    if packed:
+        panels = np.empty(min(depth, k) * NN_NC_BYTES + LINE_BYTES, np.uint8)
     for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
         kc = min(depth, k - pc)
         for jc in range(0, n, columns):  # loop 3: panels packed at a time

@@ -27,6 +27,13 @@ def padded(n):
     return ((n + 15) // 16 | 1) * 16
 
 
+@device_function
+def carve(memory, start, rows, width):
+    """Return rows of this width from the memory, and where the next ones start."""
+    stop = start + rows * width
+    return memory[start:stop].reshape(rows, width), stop
+
+
 def copy_microkernel(gathered):
     """Return the micro-kernel that copies `shape` = (columns, rows) of A into B in panels.
 

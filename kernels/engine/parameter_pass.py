@@ -17,15 +17,17 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba import carray
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
 from .gemm import NN_KC_BYTES, NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit
-from .pack import copy_block, numbers_of_block, padded
+from .pack import carve, copy_block, numbers_of_block, padded
 from .reduce import Goal, totals, write_run
 from .summation import total
 from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
+    COUNTERS_BYTES,
     DONE,
     NEXT,
     SCRATCH_ROWS,
@@ -35,7 +37,7 @@ from .tile_pass import (
     transpose,
     whole_vectors,
 )
-from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line
+from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line, stack_memory
 
 WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
 HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
@@ -147,13 +149,6 @@ def items_of_pass(N, D, K, above, size, by_columns, by_samples, halves):
     if not by_samples and many_parameters(N, D, K, above, size):
         return plan_pass(N, D, K, above, size, halves).items, True
     return geometry(N, D, K, above, size, by_columns, halves)[2], False
-
-
-@device_function
-def carve(scratch, start, rows, width):
-    """Return rows of this width from the scratch, and where the next ones start."""
-    stop = start + rows * width
-    return scratch[start:stop].reshape(rows, width), stop
 
 
 # ---- the products, with X copied block by block ----
@@ -353,8 +348,8 @@ def make_parameter_pass(  # noqa: C901
                 RZ2 = np.empty((plan.residual, width2), X.dtype)
         scores = halves * classes
         most = max(16, min(plan.residual, RESIDUAL_BYTES // (size * scores) // 16 * 16))
-        S = np.empty((scores + SCRATCH_ROWS, padded(most)), X.dtype)
-        room = room_for_targets(most, y, weight, rows, X.dtype)
+        S = np.empty((scores + SCRATCH_ROWS + 1, padded(most)), X.dtype)
+        room = room_for_targets(most, y, weight, rows, S[-1])
         local_numbers = min(plan.features, D) * width
         if two_layers:
             local_numbers = max(local_numbers, min(plan.units, K) * width2)
@@ -466,7 +461,7 @@ def make_parameter_pass(  # noqa: C901
         above = layers[3].size if two_layers else 0
         plan = plan_pass(rows.size or len(X), D, K, above, X.itemsize, halves)
         partials, sums = np.empty((plan.items, plan.numbers), X.dtype), np.empty((plan.items, 3))
-        counters = np.zeros(2 * DONE, np.int64)
+        counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
         call = batch, layers, written, plan, (partials, sums, counters, team), asked
         run_shared_pass(call, counters, team, helpers)
         return totals(sums)

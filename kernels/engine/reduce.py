@@ -3,14 +3,16 @@
 from enum import IntEnum
 
 import numpy as np
+from numba import carray
 
 from .average import average
 from .jit import device_function
 from .summation import dot
 from .tile_pass import SQUARE, gradient_length
-from .vectors import keep_out_of_line
+from .vectors import keep_out_of_line, stack_memory
 
 BLOCK = 256  # elements that are added over the chunks at a time
+BLOCK_BYTES = 8 * BLOCK
 
 
 class Goal(IntEnum):
@@ -67,8 +69,9 @@ def reduce_layer(partials, start, layer, out, goal, settings):
     length, row = gradient_length(D, K)
     width = min(K, SQUARE)
     height = BLOCK // width
-    block = np.empty((width, height))
-    rows = np.empty((height, width)) if K > 1 else block.reshape(height, width)
+    memory = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
+    others = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64) if K > 1 else memory
+    block, rows = memory[: width * height].reshape(width, height), others[: width * height]
     flat, flat_out = W.reshape(-1), dW.reshape(-1)
     for i in range(0, D, height):
         for j in range(0, K, width):
@@ -82,16 +85,20 @@ def reduce_layer(partials, start, layer, out, goal, settings):
                         sums[d] += part[d]
             for k in range(w if K > 1 else 0):
                 for d in range(h):
-                    rows[d, k] = block[k, d]
+                    rows[d * width + k] = block[k, d]
             # whole rows of `out` are contiguous and written as one run, which LLVM vectorises
             runs, run = (1, h * K) if w == K else (h, w)
             for r in range(runs):
                 at = (i + r) * K + j
-                totals = rows.reshape(-1)[r * width :][:run]
+                totals = rows[r * width :][:run]
                 place = flat_out[at : at + run]
                 invalid += write_run(totals, flat[at : at + run], place, goal, settings)
-    sums = np.zeros(K)
-    for chunk in range(len(partials)):
-        for k in range(K):
-            sums[k] += partials[chunk, start + length + k]
-    return invalid + write_run(sums, b, db, goal, (0.0, rate, weight))
+    for j in range(0, K, BLOCK):
+        w = min(BLOCK, K - j)
+        sums, offset = memory[:w], start + length + j
+        sums[:] = 0
+        for chunk in range(len(partials)):
+            for k in range(w):
+                sums[k] += partials[chunk, offset + k]
+        invalid += write_run(sums, b[j : j + w], db[j : j + w], goal, (0.0, rate, weight))
+    return invalid

@@ -119,12 +119,13 @@ def lead(team, helpers, task):
 def make_shared(function: Any) -> Any:
     """Return a function that runs a compiled function together with helpers, or else alone.
 
-    The function takes its work from counters, which are 0 when it begins.
+    The function takes its work from counters, which this sets to 0.
     """
     task = make_task(function)
 
     @device_function
     def run(call, counters, team, helpers):
+        counters[:] = 0
         if helpers == 0 or not lead(team, helpers, task(call)):
             counters[:] = 0
             function(call)

@@ -18,9 +18,9 @@ from numba.extending import overload, register_jitable
 from .atomics import atomic_add
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit, jit_inline
-from .pack import copy_block, padded
+from .pack import carve, copy_block, padded
 from .summation import dot, total
-from .vectors import address, keep_out_of_line
+from .vectors import LINE_BYTES, address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
@@ -34,6 +34,7 @@ PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
 DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
 NEXT, DONE = 0, 8  # counters of a pass, in two cache lines: chunks or items taken, and done
+COUNTERS_BYTES = 2 * 64
 SCRATCH_ROWS = 3  # rows of a tile's length that a residual may use as scratch
 
 # ---- shapes ----
@@ -123,17 +124,6 @@ def transpose(A, rows, columns, B):
 
 
 @device_function
-def transposed(W, room):
-    """Return Wᵀ, with rows padded to whole vectors unless it is W itself, and room for as many."""
-    rows, columns = W.shape
-    if room * columns == 1:
-        return W.reshape(1, rows)
-    Wt = np.empty((room * columns, padded(rows)), W.dtype)
-    transpose(W, rows, columns, Wt)
-    return Wt
-
-
-@device_function
 def gather(A, rows, start, n, copy):
     """Copy n elements of A, from `start` on, or at the n indices in `rows` from `start` on."""
     keep_out_of_line()
@@ -208,7 +198,7 @@ def _room_for_tile(y, tile, copied):
     if isinstance(y, types.BaseTuple):
         return lambda y, tile, copied: np.empty((y[1].size, tile), y[1].dtype)
     if y.ndim == 1:
-        return lambda y, tile, copied: np.empty(copied, y.dtype)
+        return lambda y, tile, copied: np.empty(copied, y.dtype) if copied > 0 else y[:0]
     return lambda y, tile, copied: np.empty((y.shape[1], tile), y.dtype)
 
 
@@ -252,11 +242,12 @@ def targets(y, weight, rows, start, n, room):
 
 
 @device_function
-def room_for_targets(tile, y, weight, rows, dtype):
-    """Return the `room` of `targets` for tiles of this many samples."""
+def room_for_targets(tile, y, weight, rows, ones):
+    """Return the `room` of `targets` for tiles of this many samples; `ones` is its first part."""
+    ones[:] = 1
     copied = tile if rows.size > 0 else 0
-    weighted = copied if weight.size > 0 else 0
-    return np.ones(tile, dtype), room_for_tile(y, tile, copied), np.empty(weighted, dtype)
+    gathers = copied > 0 and weight.size > 0
+    return ones, room_for_tile(y, tile, copied), np.empty_like(ones) if gathers else weight[:0]
 
 
 # ---- the residual of a tile ----
@@ -458,13 +449,22 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not fortran and (strided or paged))
-        copy = np.empty((tile if copied else 0, padded(D)), X.dtype)
-        Wt = transposed(W, halves)
+        # The memory of this thread, in one piece: an array costs 50 ns.
+        of_copy, of_Wt, of_S = tile if copied else 0, K if K > 1 else 0, K + scratch_rows + 1
+        memory = np.empty((of_copy + of_Wt) * padded(D) + of_S * padded(tile) + LINE_BYTES, X.dtype)
+        copy, start = carve(
+            memory, (-address(memory) & (LINE_BYTES - 1)) // size, of_copy, padded(D)
+        )
+        Wt, start = carve(memory, start, of_Wt, padded(D))
+        S, _ = carve(memory, start, of_S, padded(tile))
+        S, scratch, ones = S[:K], S[K:-1], S[-1]
+        room = room_for_targets(tile, y, weight, rows, ones)
+        if K == 1:
+            Wt = W.reshape(1, D)
+        else:
+            transpose(W, D, outputs, Wt)
         if direction:
             transpose(vector[0], D, outputs, Wt[outputs:])
-        S = np.empty((K + scratch_rows, padded(tile)), X.dtype)
-        S, scratch = S[:K], S[K:]
-        room = room_for_targets(tile, y, weight, rows, X.dtype)
         length, row = gradient_length(D, outputs)
         while chunk * chunk_rows < N:
             partial = partials[chunk]

@@ -18,31 +18,40 @@ def kernel(request, monkeypatch):
     return Kernel("for all", lambda *_: (), for_many, halves)
 
 
-def calls(rng, count, scores):
-    """Random arguments of `plan`; some differ in nothing but the strides or the row numbers."""
+def calls(rng, count, layers):
+    """Random arguments of `plan`; some differ in nothing but the strides or the row numbers.
+
+    There is one score if `layers` is 0.
+    """
     for _ in range(count):
         N, D, K, H = (int(n) for n in np.exp(rng.uniform(0, np.log([1e4, 5e3, 3e2, 3e2]))))
         X = np.broadcast_to(np.zeros((), rng.choice(DTYPES)), (N, D))
         one, layer, network = [(D,), (1,)], [(D, K), (K,)], [(D, H), (H,), (H, K), (K,)]
-        for shapes in (layer, network) if scores else (one,):
-            out = [np.broadcast_to(0.0, shape) for shape in shapes]
-            for strides in ((D, 1), (1, N), (2 * D, 2)):
-                x = np.lib.stride_tricks.as_strided(X, strides=[X.itemsize * n for n in strides])
-                for rows in (ALL, SOME):
-                    yield X.itemsize, x, rows, out
+        out = [np.broadcast_to(0.0, shape) for shape in (one, layer, network)[layers]]
+        for strides in ((D, 1), (1, N), (2 * D, 2)):
+            x = np.lib.stride_tricks.as_strided(X, strides=[X.itemsize * n for n in strides])
+            for rows in (ALL, SOME):
+                yield X.itemsize, x, rows, out
+
+
+def layers_of(kernel):
+    return (1, 2) if kernel.functions[1] else (0,)
 
 
 def test_a_plan_is_kept_for_calls_that_have_the_same(kernel, monkeypatch):
     monkeypatch.setattr(driver, "PLANS", 500)
-    for call in calls(np.random.default_rng(65), 300, kernel.functions[1]):
-        for _ in range(2):
-            assert kernel.plan(*call) == kernel.new_plan(*call)
-        assert len(kernel.plans) <= 500
+    for layers in layers_of(kernel):
+        kernel.plans.clear()
+        for call in calls(np.random.default_rng(65), 300, layers):
+            for _ in range(2):
+                assert kernel.plan(*call) == kernel.new_plan(*call)
+            assert len(kernel.plans) <= 500
 
 
-def test_a_small_call_runs_alone_and_a_large_one_does_not(kernel):
+@pytest.mark.parametrize("which", [0, -1])
+def test_a_small_call_runs_alone_and_a_large_one_does_not(kernel, which):
     found = {}
-    for key, X, rows, out in calls(np.random.default_rng(66), 300, kernel.functions[1]):
+    for key, X, rows, out in calls(np.random.default_rng(66), 300, layers_of(kernel)[which]):
         function, items = kernel.plan(key, X, rows, out)
         N, D, K, above, _ = driver.sizes(len(rows) or len(X), X, out)
         work = N * K * (D + above)
