@@ -52,6 +52,7 @@ MIN_FEATURES, MAX_FEATURES = 72, 168  # of a block of the gradient: whole blocks
 LEAST_BLOCK = 24  # rows or features that repay an item, if they are all there are
 PART_BYTES = 2**23  # all partial scores together
 MIN_DEPTH = 128  # features that repay partial scores
+SHORT_ROW = 64  # of a gradient: a loop over fewer numbers costs more than they do
 RESIDUAL_ROWS = 40  # that repay an item of their own
 RESIDUAL_BYTES = 2**17  # scores whose residual is computed at a time: part of the L2 cache
 
@@ -100,6 +101,12 @@ def block_length(n, least, most, multiple):
 
 
 @device_function
+def row_length(K):
+    """Return the length of a row of the gradient in memory: short ones are averaged as one run."""
+    return K if K < SHORT_ROW else whole_vectors(K)
+
+
+@device_function
 def half(n):
     """Return half of n, for two threads, unless that is too little."""
     return max(n // 2, LEAST_BLOCK)
@@ -131,7 +138,7 @@ def plan_pass(N, D, K, above, size, halves):
     of_tile = parts * blocks + of_residual + of_first + of_second
     numbers = rows * ((parts - 1) * halves * width + shared)
     if tiles > 1:
-        numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
+        numbers += (D + 1) * row_length(K) + ((K + 1) * row_length(above) if above > 0 else 0)
     numbers += 128 // size  # to begin at a cache line
     items = tiles * of_tile
     numbers = (numbers + items - 1) // items
@@ -279,8 +286,12 @@ def gradient_item(tile, R, layer, out, block, settings):
     if first < D:
         a, r, c = (A + first * step, lda, step), (address(R), R.strides[0]), address(C)
         add_gradient(zero, a, rows, r, (c, C.strides[0]), (length, K, n))
-        for d in range(length if ends else 0):
-            wrong += write_run(C[d, :K], W[first + d], dW[first + d], goal, averaging)
+        flat, flat_out, memory, width = W.reshape(-1), dW.reshape(-1), C.reshape(-1), C.shape[1]
+        runs, run = (1, length * K) if width == K else (length, K)
+        for d in range(runs if ends else 0):
+            at = (first + d) * K
+            place = flat_out[at : at + run]
+            wrong += write_run(memory[d * width :], flat[at : at + run], place, goal, averaging)
         return wrong
     sums, (_, rate, weight) = np.zeros(K), averaging
     for row in range(n):
@@ -330,7 +341,8 @@ def make_parameter_pass(  # noqa: C901
         # Scratch that the threads share, and of this thread alone.
         width, shared, several = whole_vectors(K), partials.reshape(-1), plan.rows < N
         Z, start = carve(shared, (-address(shared) & 63) // size, plan.parts * plan.rows, width)
-        kept, start = carve(shared, start, D + 1 if several else 0, width)
+        row = row_length(K)
+        kept, start = carve(shared, start, D + 1 if several else 0, row)
         R, classes, vector = Z, K, layers[direction:]
         penalised = vector[0], vector[1]
         if direction:
@@ -341,7 +353,8 @@ def make_parameter_pass(  # noqa: C901
             classes, width2 = len(b2), whole_vectors(len(b2))
             R, start = carve(shared, start, plan.rows, width)
             R2, start = carve(shared, start, plan.rows, width2)
-            kept2, start = carve(shared, start, K + 1 if several else 0, width2)
+            row2 = row_length(classes)
+            kept2, start = carve(shared, start, K + 1 if several else 0, row2)
             Z2 = np.empty((plan.residual, width2), X.dtype)
             if direction:
                 r2, start = carve(shared, start, plan.rows, width2)
@@ -350,9 +363,9 @@ def make_parameter_pass(  # noqa: C901
         most = max(16, min(plan.residual, RESIDUAL_BYTES // (size * scores) // 16 * 16))
         S = np.empty((scores + SCRATCH_ROWS + 1, padded(most)), X.dtype)
         room = room_for_targets(most, y, weight, rows, S[-1])
-        local_numbers = min(plan.features, D) * width
+        local_numbers = min(plan.features, D) * row
         if two_layers:
-            local_numbers = max(local_numbers, min(plan.units, K) * width2)
+            local_numbers = max(local_numbers, min(plan.units, K) * row2)
         local = np.empty(0 if several else local_numbers, X.dtype)
         residuals = plan.parts * plan.blocks
         gradients = residuals + plan.of_residual
@@ -434,12 +447,12 @@ def make_parameter_pass(  # noqa: C901
                     all_weights += sums[earlier, 1]
                 settings = top == 0, ends, goal, (reg, rate, all_weights)
                 if j < plan.of_first:
-                    block = block_of(j, plan.of_first, plan.features, D, width, (kept, local))
+                    block = block_of(j, plan.of_first, plan.features, D, row, (kept, local))
                     out = written[0], written[1]
                     invalid += gradient_item(tile, R, penalised, out, block, settings)
                 elif two_layers:
                     j, blocks = j - plan.of_first, plan.of_tile - gradients - plan.of_first
-                    block = block_of(j, blocks, plan.units, K, width2, (kept2, local))
+                    block = block_of(j, blocks, plan.units, K, row2, (kept2, local))
                     out = written[2], written[3]
                     hidden = (address(Z), width * size, size), rows[:0], n
                     if direction and block[0] < K:  # the bias has no such part
