@@ -14,7 +14,6 @@ import numpy as np
 
 from . import linear, logistic, show_versions, softmax, two_layer
 from .engine.cache import cache_state
-from .engine.driver import ONE
 
 N, D, K, H = 2003, 9, 5, 6
 PROBLEMS = {"softmax": softmax, "logistic": logistic, "linear": linear, "two_layer": two_layer}
@@ -79,10 +78,9 @@ def compilations() -> Iterator[tuple[str, Callable[[], Any]]]:
         for dtype in np.float64, np.float32:
             label, size = f"{name} {np.dtype(dtype).name}", np.dtype(dtype).itemsize
             for what, table in tables.items():
-                yield f"{label} {what}", partial(table.__getitem__, size)
-                if table.functions[True]:
-                    many = partial(table.__getitem__, (size, ONE, True))
-                    yield f"{label} {what}, many parameters", many
+                for divided in table.functions:
+                    place = size, divided
+                    yield f"{label} {what}, by {divided}", partial(table.__getitem__, place)
             batch = example(name, dtype)
             yield f"{label} loop", partial(module.gradient, *batch, variant="loop")
 

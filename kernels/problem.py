@@ -23,7 +23,7 @@ from . import descent, validate
 from .arrays import as_array, describe, real_array
 from .blocks import Blocks, refuse_beside_blocks, sums_of_block, survey
 from .documentation import docstrings
-from .engine.driver import driver_types
+from .engine.driver import SAMPLES, driver_types
 from .engine.pool import POOL
 from .engine.raw import averaged, serial_call
 from .engine.reduce import Goal
@@ -193,7 +193,7 @@ class Problem:
         self.variants, target = variants, variants.target
         dimensions = [max(d, 1) for d in self.variants.dimensions]
         types = driver_types(dimensions, self.variants.label)
-        driver, scalar = self.variants.kernel.functions[False], self.variants.scalar_bias
+        driver, scalar = self.variants.kernel.functions[SAMPLES], self.variants.scalar_bias
         loop_of_descent = descent.compiled_loop(
             driver, self.module, scalar, lambda real, kind: types(real, kind)[:2]
         )
@@ -699,7 +699,7 @@ class Problem:
             self.public[name] = function
         sums = self.variants.sums
         raw = {"loop": sums["loop"], "numpy": sums["numpy"]}
-        raw["tiled"] = serial_call(*self.variants.kernel.functions)
+        raw["tiled"] = serial_call(**self.variants.kernel.functions)
         for variant, call in raw.items():
             self.public |= raw_functions(self.module, shapes, variant, Gradient, call)
         for name, function in self.public.items():

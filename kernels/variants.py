@@ -11,7 +11,15 @@ from . import validate
 from .arrays import as_array, describe
 from .engine.average import average
 from .engine.casts import INT64, converted
-from .engine.driver import Kernel, driver_types, key_of, make_driver
+from .engine.driver import (
+    FEATURES,
+    PARAMETERS,
+    SAMPLES,
+    Kernel,
+    driver_types,
+    key_of,
+    make_driver,
+)
 from .engine.pool import POOL
 from .engine.raw import averaged
 from .engine.reduce import Goal
@@ -183,11 +191,14 @@ class Computation:
     def make_kernels(self, residual: Callable[..., Any], halves: int = 1) -> None:
         """Set the kernels, compiled when first needed; `halves` is that of `Kernel`."""
         layers = not self.single_layer, self.scalar_bias, halves == 2
-        driver, many = make_driver(residual, *layers), None
+        passes = [SAMPLES]
+        if self.single_layer and halves == 1:
+            passes.append(FEATURES)
         if not self.scalar_bias:
-            many = make_driver(residual, *layers, by_parameters=True)
+            passes.append(PARAMETERS)
+        drivers = {divided: make_driver(residual, *layers, divided) for divided in passes}
         self.kernel, self.sums_kernel = (
-            Kernel(driver, driver_types(self.dimensions, self.label, out, halves), many, halves)
+            Kernel(drivers, driver_types(self.dimensions, self.label, out, halves), halves)
             for out in (None, numba.types.float64)
         )
 

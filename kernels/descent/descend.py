@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .. import validate
-from ..engine.driver import Kernel, key_of, sizes
+from ..engine.driver import SAMPLES, Kernel, key_of, sizes
 from ..engine.parameter_pass import many_parameters
 from ..engine.reduce import Goal
 from .diagnosis import Features, why_not_converged
@@ -78,7 +78,9 @@ class Descent:
         few = few and not many_parameters(*sizes(self.batches.size, X, start))
         loop = model.loop if few else None
         self.small = loop is not None
-        self.iterate = descent_loop(self.loss_and_vectors) if loop is None else loop[key_of(X, y)]
+        self.iterate = (
+            descent_loop(self.loss_and_vectors) if loop is None else loop[key_of(X, y), SAMPLES]
+        )
         _, tol, rtol = self.tolerances
         asked = full_batch or tol > 0 or rtol > 0  # for the lengths of steps
         self.at_once = not (self.small or asked) and all(self.moves)

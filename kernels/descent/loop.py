@@ -12,7 +12,7 @@ import numpy as np
 from numba import types
 from numpy.typing import NDArray
 
-from ..engine.driver import Kernel, array
+from ..engine.driver import SAMPLES, Kernel, array
 from ..engine.jit import jit, jit_inline
 from ..engine.reduce import Goal
 from ..engine.team import alone
@@ -143,4 +143,4 @@ def compiled_loop(
         data, written = types.Tuple((batch, types.intp)), types.UniTuple(numbers, 2)
         return data, parameters, gradient, limits, array(types.float64, 2), written, numbers
 
-    return Kernel(jit(loop), signature)
+    return Kernel({SAMPLES: jit(loop)}, signature)

@@ -1,12 +1,12 @@
 """The driver, the compiled function that each call runs: its types, and the plan of a call.
 
-It checks shapes and alignment and runs one of three passes over X, on one thread or several: that
-over samples, whose partial gradients it reduces; that over features, for one score and few samples;
-or that over parameters, for many of them, which is a driver of its own. `make_driver` builds it
-around the residual of a problem with one or two layers.
+It checks shapes and alignment and runs a pass over X, on one thread or several: that over samples,
+whose partial gradients it reduces; that over features, for few scores and few samples; or that over
+parameters, for many of them. Each is a driver of its own, compiled when first needed. `make_driver`
+builds it around the residual of a problem with one or two layers.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .average import average
 from .cache import entry_point
 from .feature_pass import blocks_of_features, make_feature_pass
 from .jit import device_function, jit, jit_inline
-from .parameter_pass import items_of_pass, make_parameter_pass
+from .parameter_pass import make_parameter_pass, many_parameters, plan_pass
 from .reduce import Goal, reduce_layer, squares, totals
 from .team import TEAM, make_shared
 from .tile_pass import (
@@ -65,6 +65,9 @@ def as_layer(w, bias, X):
     return w.reshape(-1, 1), b
 
 
+SAMPLES, FEATURES, PARAMETERS = "samples", "features", "parameters"  # what a pass divides
+
+
 def make_sample_pass(
     residual: Callable[..., Any], two_layers: bool, direction: int, halves: int
 ) -> Any:
@@ -106,30 +109,30 @@ def make_driver(
     two_layers: bool,
     scalar_bias: bool,
     directional: bool = False,
-    by_parameters: bool = False,
+    divided: str = SAMPLES,
 ) -> Any:
     """Return the driver of a problem, built around the residual of a tile; see `tile_pass`.
 
     With `scalar_bias`, the problem has one score: the weights are a vector and the bias a number.
     With `directional`, it is the driver of a Hessian-vector product: the parameters are followed by
-    the vector, which is what is penalised. With `by_parameters` it runs the pass for many
-    parameters.
+    the vector, which is what is penalised. `divided` names the pass.
     """
     first, halves = 0, 1  # of what is penalised
     if directional:
         first, halves = 4 if two_layers else 2, 2
-    make_pass = make_parameter_pass if by_parameters else make_sample_pass
-    run_pass = make_pass(residual, two_layers, first, halves)
-    one_score = scalar_bias and not directional
-    run_feature_pass: Any = make_feature_pass(residual) if one_score else None
+    if divided == FEATURES:
+        run_pass = make_feature_pass(residual, scalar_bias)
+    else:
+        make_pass = make_parameter_pass if divided == PARAMETERS else make_sample_pass
+        run_pass = make_pass(residual, two_layers, first, halves)
 
     def driver(batch, parameters, out, settings, wanted, team, helpers):
         """Run a call, with at most this number of helpers; return (loss, weight, invalid count).
 
         batch = (X, y, s, rows), settings = (reg, learning rate), wanted = (want_loss, Goal).
         """
-        (X, y, s, rows), (reg, rate), (want_loss, goal) = batch, settings, wanted
-        (N, D), above, blocks = X.shape, 0, (0, 0)
+        (X, y, s, _), (reg, rate), (want_loss, goal) = batch, settings, wanted
+        (N, D), above = X.shape, 0
         fits = batch_fits(X, s)
         # These are constants: Numba removes dead branches before it infers types.
         if scalar_bias:
@@ -154,13 +157,7 @@ def make_driver(
         if not fits & targets_fit(y, N, above if two_layers else K):
             return 0.0, 0.0, 1.0
         asked = want_loss, goal, reg, rate
-        if one_score:
-            blocks = blocks_of_features(X, rows)
-        if one_score and blocks[0] > 0:
-            found = run_feature_pass(batch, layers, written, blocks, asked, team, helpers)
-        else:
-            found = run_pass(batch, layers, written, asked, team, helpers)
-        loss, weight, invalid = found
+        loss, weight, invalid = run_pass(batch, layers, written, asked, team, helpers)
         penalty = 0.5 * squares(layers[2].reshape(-1)) if two_layers and reg > 0 else 0.0
         invalid += not weight < np.inf
         if goal != Goal.SUMS:
@@ -176,33 +173,33 @@ def make_driver(
 # ---- called from Python ----
 
 
-Key = int | tuple[int, str, bool]
+Key = int | tuple[int, str]
 CallPlan = tuple[Callable[..., Any], int]  # the entry point, and how many items it has
 
 
-class Kernel(dict[Key, Callable[..., Any]]):
-    """Entry points of a function by `key_of` a call, each compiled when first needed.
+class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
+    """Entry points by `key_of` a call and what is divided, each compiled when first needed.
 
-    `signature` returns the types of the arguments for a floating-point type and a kind of y;
-    `halves` is 2 for the driver of a Hessian-vector product, whose parameters are two sets.
-    `for_many` is the function for calls that take the pass for many parameters.
+    `functions` has a function for each pass that there is. `signature` returns the types of its
+    arguments for a floating-point type and a kind of y. `halves` is 2 for the driver of a
+    Hessian-vector product, whose parameters are two sets.
     """
 
     def __init__(
         self,
-        function: Any,
+        functions: Mapping[str, Any],
         signature: Callable[[Any, str], tuple[Any, ...]],
-        for_many: Any = None,
         halves: int = 1,
     ) -> None:
-        self.functions, self.signature, self.halves = (function, for_many), signature, halves
+        self.functions, self.signature, self.halves = functions, signature, halves
         self.plans: dict[Any, CallPlan] = {}
 
-    def __missing__(self, key: Key) -> Callable[..., Any]:
-        size, kind, many = key if isinstance(key, tuple) else (key, ONE, False)
+    def __missing__(self, place: tuple[Key, str]) -> Callable[..., Any]:
+        key, divided = place
+        size, kind = key if isinstance(key, tuple) else (key, ONE)
         real = types.float32 if size == 4 else types.float64
-        self[key] = entry_point(self.functions[many], self.signature(real, kind))
-        return self[key]
+        self[place] = entry_point(self.functions[divided], self.signature(real, kind))
+        return self[place]
 
     def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
         """Return the entry point of a call, and the number of items that its threads share.
@@ -218,22 +215,21 @@ class Kernel(dict[Key, Callable[..., Any]]):
 
     def new_plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
         """Return what `plan` does, for the first call of these shapes."""
-        by_columns, by_samples = is_by_columns(X, rows), self.functions[True] is None
         N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
-        if not N * D * K:  # which the driver finds invalid
-            return self[key], 1
-        blocks, many = 0, False
-        if by_samples and self.halves == 1:
-            blocks, _ = blocks_of_features(X, rows)
-        items = blocks
-        if not blocks:
-            items, many = items_of_pass(*planned, by_columns, by_samples, self.halves)
-        if blocks or many:  # chunks of samples are long enough
+        divided, items = SAMPLES, 1
+        if N * D * K:  # else the driver finds it invalid
+            if FEATURES in self.functions:
+                items, _ = blocks_of_features(X, rows, K)
+            if FEATURES in self.functions and items:
+                divided = FEATURES
+            elif PARAMETERS in self.functions and many_parameters(*planned):
+                divided, items = PARAMETERS, plan_pass(*planned, self.halves).items
+            else:
+                items = geometry(*planned, is_by_columns(X, rows), self.halves)[2]
+        if divided != SAMPLES:  # chunks of samples are long enough
             took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
             items = items if took >= CHUNK_NANOSECONDS else 1
-        if many:
-            key = (*key[:2], True) if isinstance(key, tuple) else (key, ONE, True)
-        return self[key], items
+        return self[key, divided], items
 
 
 ONE, SEVERAL, SMOOTHED = "one", "several", "smoothed"  # kinds of y, see `targets_of_tile`
@@ -244,7 +240,7 @@ def key_of(X: Any, y: Any) -> Key:
     """Return the key of a `Kernel`: the itemsize of X and, if not the usual, the kind of y."""
     size: int = X.itemsize
     kind = SMOOTHED if isinstance(y, tuple) else ONE if y.ndim == 1 else SEVERAL
-    return size if kind == ONE else (size, kind, False)
+    return size if kind == ONE else (size, kind)
 
 
 def sizes(N: int, X: Any, parameters: Sequence[Any]) -> tuple[int, int, int, int, int]:

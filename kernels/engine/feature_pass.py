@@ -1,10 +1,10 @@
-"""The pass for one score and few samples: the threads share blocks of the features.
+"""The pass for few scores and few samples: the threads share blocks of the features.
 
-A partial gradient for every chunk of samples would be as long as a row of X, and be zeroed, added
-and averaged for few of them. Here the items that the threads share are
+A partial gradient for every chunk of samples would be as long as W, and be zeroed, added and
+averaged for few of them. Here the items that the threads share are
 
-    scores     X w of a block of features, for all samples
-    gradient   dw = Xᵀ s ∂loss/∂z of such a block, averaged and written
+    scores     X W of a block of features, for all samples
+    gradient   dW = Xᵀ s ∂loss/∂z of such a block, averaged and written
 
 Between the two, each thread computes the residual of all samples for itself. Each number is summed
 by one thread and in an order that the shapes determine, so the result is bitwise identical for any
@@ -21,6 +21,15 @@ from numba.extending import register_jitable
 from .atomics import atomic_add, atomic_load, wait_a_moment
 from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function
+from .narrow import (
+    LEAST_COLUMNS,
+    MOST_COLUMNS,
+    numbers_of_strips,
+    strip_gradient,
+    strip_scores,
+    sum_strips,
+    write_strips,
+)
 from .pack import carve, padded
 from .reduce import Goal, write_run
 from .summation import total
@@ -38,22 +47,28 @@ from .tile_pass import (
 )
 from .vectors import address, itemsize, keep_out_of_line, stack_memory
 
-FEW_ROWS = 256  # of any X; more of them, in C order, are read twice from memory
+FEW_ROWS = 256  # of any X with one score; more, in C order, are read twice from memory
 MAX_ROWS = 4096  # of an X that is in Fortran order, or no larger than a tile
-BLOCK_BYTES = 2**14  # w of a block: half of the L1 cache
-LEAST_BYTES = 2**10  # w that repays two blocks
+FEWER_ROWS = 24  # with several scores
+LEAST_PARAMETERS = 2**7  # for each of them: it saves work on W, and costs some for each row
+BLOCK_BYTES = 2**14  # W of a block: half of the L1 cache
+LEAST_BYTES = 2**10  # W that repays two blocks
 AGAIN = NEXT + 1  # the counter of blocks of the gradient; NEXT is that of the scores
 
 
 @register_jitable
-def blocks_of_features(X, rows):
+def blocks_of_features(X, rows, K):
     """Return the number of blocks and their length; no blocks if this pass is not for X."""
     (N, D), size = X.shape, X.itemsize
     by_columns = is_by_columns(X, rows)
     few = N <= FEW_ROWS or (N <= MAX_ROWS and (by_columns or N * D * size <= TILE_BYTES))
+    if K > 1:
+        few = N <= FEWER_ROWS and D * K >= LEAST_PARAMETERS * max(8, N)
+        few = few and LEAST_COLUMNS <= K <= MOST_COLUMNS and not by_columns
     if rows.size > 0 or not few or not (by_columns or X.strides[1] == size):
         return 0, 0
-    blocks = max(2 if D * size > LEAST_BYTES else 1, (D * size + BLOCK_BYTES - 1) // BLOCK_BYTES)
+    row = D * K * size
+    blocks = max(2 if row > LEAST_BYTES else 1, (row + BLOCK_BYTES - 1) // BLOCK_BYTES)
     blocks += blocks % 2 if blocks > 1 else 0  # an even number, for two threads
     length = whole_vectors((D + blocks - 1) // blocks)
     return (D + length - 1) // length, length
@@ -72,11 +87,11 @@ def add_product(zero, A, shape, transposed, v, result):
         gemm_nt(zero, A, (v, size), (result, size), (m, 1, k))
 
 
-def make_feature_pass(residual: Callable[..., Any]) -> Any:
+def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # noqa: C901
     """Return the function that runs the pass of a problem, built around the residual of a tile."""
 
     @device_function
-    def feature_pass(call):
+    def feature_pass(call):  # noqa: C901
         """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
 
         call = (batch, layer, written, (blocks, their length), workspace, asked).
@@ -84,7 +99,7 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
         keep_out_of_line()
         batch, (W, b), (dW, db), (blocks, length), workspace, asked = call
         (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, asked
-        (N, D), size, zero = X.shape, X.itemsize, X.dtype.type(0)
+        (N, D), K, size, zero = X.shape, b.size, X.itemsize, X.dtype.type(0)
         w, dw = W.reshape(-1), dW.reshape(-1)  # of unit stride: LLVM vectorises what reads them
         (scores, sums, counters, team), by_columns = workspace, is_by_columns(X, rows)
         ld, step = (X.strides[1], X.strides[1]) if by_columns else (X.strides[0], X.strides[1])
@@ -94,27 +109,37 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
         while block < blocks:
             first = block * length
             n, x = min(length, D - first), (address(X) + first * step, ld)
-            shape, part = (n, N) if by_columns else (N, n), address(w) + first * size
-            scores[block] = zero
-            add_product(zero, x, shape, by_columns, part, address(scores[block]))
+            part, here = address(w) + first * K * size, scores[block]
+            here[:] = zero
+            if one_score:
+                shape = (n, N) if by_columns else (N, n)
+                add_product(zero, x, shape, by_columns, part, address(here))
+            else:
+                strip_scores(zero, x, part, address(here), (N, n, K))
             atomic_add(counters, DONE, 1)
             block = atomic_add(counters, NEXT, 1)
-        memory, spins = np.empty((2 + SCRATCH_ROWS) * padded(N) + padded(length), X.dtype), 0
-        S, start = carve(memory, 0, 2 + SCRATCH_ROWS, padded(N))
-        S, ones, C = S[:-1], S[-1], memory[start:]
-        room = room_for_targets(N, y, weight, rows, ones)
+        rows_of_S, of_strips, spins = K + SCRATCH_ROWS + 1, 0 if one_score else scores.shape[1], 0
+        memory = np.empty(rows_of_S * padded(N) + of_strips + padded(length) * K, X.dtype)
+        S, start = carve(memory, 0, rows_of_S, padded(N))
+        strips, C = memory[start : start + of_strips], memory[start + of_strips :]
+        S, scratch, room = S[:K], S[K:-1], room_for_targets(N, y, weight, rows, S[-1])
         while atomic_load(counters, DONE) < blocks:
             spins = wait_a_moment(spins)
             if team[FAILED] != 0:  # a block that was taken may never be done
                 return
         atomic_add(team, WAITED, spins)
-        S[0] = b[0]
-        for k in range(blocks):
-            for i in range(N):
-                S[0, i] += scores[k, i]
+        if one_score:
+            S[0] = b[0]
+            for k in range(blocks):
+                for i in range(N):
+                    S[0, i] += scores[k, i]
+        else:
+            sum_strips(scores, b, strips, S, N)
         labels, s, doubtful = targets(y, weight, rows, 0, N, room)
         want_gradient, weights = goal != Goal.NOTHING, total(s, N)
-        loss, invalid = residual(S[:1], labels, s, S[1:], (), S[0, :0], want_loss, want_gradient)
+        loss, invalid = residual(S, labels, s, scratch, (), S[0, :0], want_loss, want_gradient)
+        if not one_score:
+            write_strips(S, N, strips)
         # The last blocks come first now: they are in the cache.
         block = blocks - 1 - atomic_add(counters, AGAIN, 1)
         while block >= 0:
@@ -122,25 +147,32 @@ def make_feature_pass(residual: Callable[..., Any]) -> Any:
             n, x = min(length, D - first), (address(X) + first * step, ld)
             if want_gradient:
                 C[:] = zero
-                shape, here = (n, N) if by_columns else (N, n), slice(first, first + n)
-                add_product(zero, x, shape, not by_columns, address(S), address(C))
-                wrong += write_run(C[:n], w[here], dw[here], goal, (reg, rate, weights))
+                here = slice(first * K, (first + n) * K)
+                if one_score:
+                    shape = (n, N) if by_columns else (N, n)
+                    add_product(zero, x, shape, not by_columns, address(S), address(C))
+                else:
+                    strip_gradient(zero, x, address(C), address(strips), (N, n, K))
+                wrong += write_run(C[: n * K], w[here], dw[here], goal, (reg, rate, weights))
             if block == 0:
                 sums[0], sums[1] = loss, weights
                 wrong += doubtful + invalid
                 if want_gradient:
-                    C[0] = total(S[0], N)
-                    wrong += write_run(C[:1], b, db, goal, (0.0, rate, weights))
+                    for k in range(K):
+                        C[k] = total(S[k], N)
+                    wrong += write_run(C[:K], b, db, goal, (0.0, rate, weights))
             sums[2 + block] = wrong
             block = blocks - 1 - atomic_add(counters, AGAIN, 1)
 
     run_shared_pass = make_shared(feature_pass)
 
     @device_function
-    def run(batch, layer, written, plan, asked, team, helpers):
+    def run(batch, layer, written, asked, team, helpers):
         """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
-        N, blocks = len(batch[0]), plan[0]
-        scores, sums = np.empty((blocks, padded(N)), batch[0].dtype), np.empty(2 + blocks)
+        (X, _, _, rows), K = batch, layer[1].size
+        N, plan = len(X), blocks_of_features(X, rows, K)
+        numbers = padded(N) if one_score else numbers_of_strips(N, K, X.itemsize)
+        scores, sums = np.empty((plan[0], numbers), X.dtype), np.empty(2 + plan[0])
         counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
         call = batch, layer, written, plan, (scores, sums, counters, team), asked
         run_shared_pass(call, counters, team, helpers)

@@ -31,7 +31,6 @@ from .tile_pass import (
     DONE,
     NEXT,
     SCRATCH_ROWS,
-    geometry,
     room_for_targets,
     targets,
     transpose,
@@ -102,7 +101,11 @@ def block_length(n, least, most, multiple):
 
 @device_function
 def row_length(K):
-    """Return the length of a row of the gradient in memory: short ones are averaged as one run."""
+    """Return the length of a row of a block of the gradient: short ones are averaged as one run.
+
+    A product adds 0 to what follows in the last vector of a row, the next one here. That does no
+    harm where one thread has the block, and rows have room for whole vectors after the last.
+    """
     return K if K < SHORT_ROW else whole_vectors(K)
 
 
@@ -138,24 +141,12 @@ def plan_pass(N, D, K, above, size, halves):
     of_tile = parts * blocks + of_residual + of_first + of_second
     numbers = rows * ((parts - 1) * halves * width + shared)
     if tiles > 1:
-        numbers += (D + 1) * row_length(K) + ((K + 1) * row_length(above) if above > 0 else 0)
+        numbers += (D + 1) * width + ((K + 1) * width_above if above > 0 else 0)
     numbers += 128 // size  # to begin at a cache line
     items = tiles * of_tile
     numbers = (numbers + items - 1) // items
     of_rows = rows, block, blocks, parts, residual, of_residual
     return Plan(*of_rows, features, of_first, units, of_tile, items, numbers)
-
-
-@jit
-def items_of_pass(N, D, K, above, size, by_columns, by_samples, halves):
-    """Return the number of items that the threads share, and whether parameters are split.
-
-    The items are chunks of samples, which are all that `by_samples` admits, or blocks of the
-    parameters.
-    """
-    if not by_samples and many_parameters(N, D, K, above, size):
-        return plan_pass(N, D, K, above, size, halves).items, True
-    return geometry(N, D, K, above, size, by_columns, halves)[2], False
 
 
 # ---- the products, with X copied block by block ----
@@ -341,8 +332,7 @@ def make_parameter_pass(  # noqa: C901
         # Scratch that the threads share, and of this thread alone.
         width, shared, several = whole_vectors(K), partials.reshape(-1), plan.rows < N
         Z, start = carve(shared, (-address(shared) & 63) // size, plan.parts * plan.rows, width)
-        row = row_length(K)
-        kept, start = carve(shared, start, D + 1 if several else 0, row)
+        kept, start = carve(shared, start, D + 1 if several else 0, width)
         R, classes, vector = Z, K, layers[direction:]
         penalised = vector[0], vector[1]
         if direction:
@@ -353,8 +343,7 @@ def make_parameter_pass(  # noqa: C901
             classes, width2 = len(b2), whole_vectors(len(b2))
             R, start = carve(shared, start, plan.rows, width)
             R2, start = carve(shared, start, plan.rows, width2)
-            row2 = row_length(classes)
-            kept2, start = carve(shared, start, K + 1 if several else 0, row2)
+            kept2, start = carve(shared, start, K + 1 if several else 0, width2)
             Z2 = np.empty((plan.residual, width2), X.dtype)
             if direction:
                 r2, start = carve(shared, start, plan.rows, width2)
@@ -363,9 +352,9 @@ def make_parameter_pass(  # noqa: C901
         most = max(16, min(plan.residual, RESIDUAL_BYTES // (size * scores) // 16 * 16))
         S = np.empty((scores + SCRATCH_ROWS + 1, padded(most)), X.dtype)
         room = room_for_targets(most, y, weight, rows, S[-1])
-        local_numbers = min(plan.features, D) * row
+        local_numbers = min(plan.features, D) * width
         if two_layers:
-            local_numbers = max(local_numbers, min(plan.units, K) * row2)
+            local_numbers = max(local_numbers, min(plan.units, K) * width2)
         local = np.empty(0 if several else local_numbers, X.dtype)
         residuals = plan.parts * plan.blocks
         gradients = residuals + plan.of_residual
@@ -447,12 +436,13 @@ def make_parameter_pass(  # noqa: C901
                     all_weights += sums[earlier, 1]
                 settings = top == 0, ends, goal, (reg, rate, all_weights)
                 if j < plan.of_first:
-                    block = block_of(j, plan.of_first, plan.features, D, row, (kept, local))
+                    memory = kept, local
+                    block = block_of(j, plan.of_first, plan.features, D, row_length(K), memory)
                     out = written[0], written[1]
                     invalid += gradient_item(tile, R, penalised, out, block, settings)
                 elif two_layers:
                     j, blocks = j - plan.of_first, plan.of_tile - gradients - plan.of_first
-                    block = block_of(j, blocks, plan.units, K, row2, (kept2, local))
+                    block = block_of(j, blocks, plan.units, K, row_length(classes), (kept2, local))
                     out = written[2], written[3]
                     hidden = (address(Z), width * size, size), rows[:0], n
                     if direction and block[0] < K:  # the bias has no such part

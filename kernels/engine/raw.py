@@ -8,6 +8,7 @@ from numba import types
 from numba.extending import overload
 
 from .average import average
+from .feature_pass import blocks_of_features
 from .jit import device_function, jit_inline
 from .parameter_pass import many_parameters
 from .reduce import Goal
@@ -104,21 +105,25 @@ def _averaged(sums, reg, parameters):
     return averaged_layers
 
 
-def serial_call(driver: Callable[..., Any], for_many: Any) -> Any:
+def serial_call(samples: Callable[..., Any], features: Any = None, parameters: Any = None) -> Any:
     """Return a function that runs a driver serially, returns the loss and writes the gradient.
 
-    `for_many` is the driver for calls that take the pass for many parameters, None if none does.
+    There is a driver for each pass, None for a pass that the problem does not take. With several
+    scores, few samples take that over samples: this is compiled as part of every caller.
     """
+    one_score = parameters is None
 
     @device_function
-    def either(batch, parameters, *rest):
-        (X, _, _, rows), K = batch, parameters[1].size
-        above = parameters[-1].size * (len(parameters) == 4)
-        if many_parameters(rows.size or len(X), X.shape[1], K, above, X.itemsize):
-            return for_many(batch, parameters, *rest)
-        return driver(batch, parameters, *rest)
-
-    run = driver if for_many is None else either
+    def run(batch, values, *rest):
+        X, _, _, rows = batch
+        if one_score:  # a constant: Numba removes the other branch before it infers types
+            if blocks_of_features(X, rows, 1)[0] > 0:
+                return features(batch, values, *rest)
+        else:
+            K, above = values[1].size, values[-1].size * (len(values) == 4)
+            if many_parameters(rows.size or len(X), X.shape[1], K, above, X.itemsize):
+                return parameters(batch, values, *rest)
+        return samples(batch, values, *rest)
 
     @jit_inline
     def call(batch, parameters, out, reg, want_loss, want_gradient):

@@ -4,18 +4,23 @@ import numpy as np
 import pytest
 
 from kernels.engine import driver
-from kernels.engine.driver import Kernel
+from kernels.engine.driver import FEATURES, PARAMETERS, SAMPLES, Kernel
 from tests.helpers.cases import DTYPES
 
 ALL, SOME = np.empty(0, np.int64), np.arange(40)
 
 
-@pytest.fixture(params=[(None, 1), ("for many", 1), ("for many", 2)])
+ONE_SCORE = SAMPLES, FEATURES
+SEVERAL = SAMPLES, FEATURES, PARAMETERS
+NETWORK = SAMPLES, PARAMETERS
+
+
+@pytest.fixture(params=[(ONE_SCORE, 1), (SEVERAL, 1), (NETWORK, 1), (NETWORK, 2)])
 def kernel(request, monkeypatch):
-    """A kernel whose entry points are the functions themselves."""
+    """A kernel whose entry points are the names of what is divided."""
     monkeypatch.setattr(driver, "entry_point", lambda function, _: function)
-    for_many, halves = request.param
-    return Kernel("for all", lambda *_: (), for_many, halves)
+    passes, halves = request.param
+    return Kernel({divided: divided for divided in passes}, lambda *_: (), halves)
 
 
 def calls(rng, count, layers):
@@ -35,7 +40,9 @@ def calls(rng, count, layers):
 
 
 def layers_of(kernel):
-    return (1, 2) if kernel.functions[1] else (0,)
+    if PARAMETERS not in kernel.functions:
+        return (0,)
+    return (1,) if FEATURES in kernel.functions else (1, 2)
 
 
 def test_a_plan_is_kept_for_calls_that_have_the_same(kernel, monkeypatch):
@@ -57,9 +64,9 @@ def test_a_small_call_runs_alone_and_a_large_one_does_not(kernel, which):
         work = N * K * (D + above)
         assert items == 1 or work > 1e4
         assert items > 1 or work < 1e7
-        assert function == "for all" or D * K + K * above > 1000
+        assert function != PARAMETERS or D * K + K * above > 1000
         found[items > 1] = found[function] = True
-    assert found.keys() == {True, False, *filter(None, kernel.functions)}
+    assert found.keys() == {True, False, *kernel.functions}
 
 
 def test_a_call_without_numbers_runs_alone(kernel):
@@ -67,7 +74,7 @@ def test_a_call_without_numbers_runs_alone(kernel):
     full = np.ones((5, 4))
     for X in (full[:, :0], full[:0], full.T[:0], full.T[:, :0], full[:0, :0]):
         D = X.shape[1]
-        for K in (3, 0) if kernel.functions[1] else (None,):
+        for K in (3, 0) if PARAMETERS in kernel.functions else (None,):
             layer = (D,) if K is None else (D, K)
             out = [np.ones(layer), np.ones(layer[1:] or 1)]
-            assert kernel.plan(8, X, ALL, out) == ("for all", 1)
+            assert kernel.plan(8, X, ALL, out) == (SAMPLES, 1)

@@ -1,11 +1,18 @@
-"""The pass for one score and few samples: right for every layout, the same bits for any threads."""
+"""The pass for few scores and few samples: right for every layout and any number of threads."""
 
 import numpy as np
 import pytest
 from numba import types
 
-from kernels.engine.driver import Kernel, driver_types, make_driver
-from kernels.engine.feature_pass import FEW_ROWS, MAX_ROWS, blocks_of_features
+from kernels.engine.driver import FEATURES, Kernel, driver_types, make_driver
+from kernels.engine.feature_pass import (
+    FEW_ROWS,
+    FEWER_ROWS,
+    LEAST_PARAMETERS,
+    MAX_ROWS,
+    blocks_of_features,
+)
+from kernels.engine.narrow import LEAST_COLUMNS, MOST_COLUMNS
 from kernels.engine.tile_pass import TILE_BYTES
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
@@ -17,6 +24,10 @@ ALL_ROWS = np.empty(0, np.int64)
 # of a vector.
 SHAPES = [(1, 1), (3, 40), (FEW_ROWS, 129), (55, 5003), (7, 20011), (17, 300), (MAX_ROWS, 3)]
 CASES = [(problem, (*shape, 1, 1)) for problem in ("linear", "logistic") for shape in SHAPES]
+# N, D, K: every number of columns and of samples in a group, and rows that end within a vector.
+SEVERAL = [(1 + 5 * K % FEWER_ROWS, 2000 + 7 * K, K, 1) for K in range(2, MOST_COLUMNS + 1)]
+SEVERAL += [(FEWER_ROWS, 20011, 3, 1), (3, 9001, 10, 1)]
+CASES += [("softmax", shape) for shape in SEVERAL]
 
 
 def layouts(X):
@@ -41,12 +52,28 @@ def test_which_calls_take_it():
             ((MAX_ROWS + 1, 2), "F", False),
         ]:
             X = np.zeros(shape, dtype, order=order)
-            blocks, length = blocks_of_features(X, ALL_ROWS)
+            blocks, length = blocks_of_features(X, ALL_ROWS, 1)
             assert (blocks > 0) == taken
             assert not taken or (blocks - 1) * length < X.shape[1] <= blocks * length
-            assert blocks_of_features(X, np.zeros(1, np.int64)) == (0, 0)
-        strided = np.zeros((10, 40), dtype)[:, ::2]
-        assert blocks_of_features(strided, ALL_ROWS) == (0, 0)
+            assert blocks_of_features(X, np.zeros(1, np.int64), 1) == (0, 0)
+        strided = np.zeros((10, 2000), dtype)[:, ::2]
+        for K in (1, 3):
+            assert blocks_of_features(strided, ALL_ROWS, K) == (0, 0)
+
+
+def test_which_calls_with_several_scores_take_it():
+    for rows, order, K, taken in [
+        (FEWER_ROWS, "C", LEAST_COLUMNS, True),
+        (FEWER_ROWS, "C", MOST_COLUMNS, True),
+        (FEWER_ROWS + 1, "C", LEAST_COLUMNS, False),
+        (FEWER_ROWS, "C", MOST_COLUMNS + 1, False),
+        (FEWER_ROWS, "F", LEAST_COLUMNS, False),
+    ]:
+        X = np.zeros((rows, LEAST_PARAMETERS * rows), order=order)
+        assert (blocks_of_features(X, ALL_ROWS, K)[0] > 0) == taken
+    X = np.zeros((FEWER_ROWS, LEAST_PARAMETERS * FEWER_ROWS // 2))
+    assert blocks_of_features(X, ALL_ROWS, 2)[0] > 0
+    assert blocks_of_features(X[:, :-1], ALL_ROWS, 2) == (0, 0)
 
 
 @compiled
@@ -55,9 +82,11 @@ def test_which_calls_take_it():
 def test_equal_to_the_oracle(problem, shape, dtype):
     rng = np.random.default_rng(70)
     X, *rest = random_batch(problem, rng, shape, dtype)
+    assert blocks_of_features(X, ALL_ROWS, shape[2])[0] > 0
     s = rng.random(len(X)).astype(dtype)
     for X_laid_out in layouts(X):
-        assert blocks_of_features(X_laid_out, ALL_ROWS)[0] > 0
+        if problem != "softmax":
+            assert blocks_of_features(X_laid_out, ALL_ROWS, 1)[0] > 0
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest, reg=0.1, sample_weight=s)
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest)
 
@@ -65,10 +94,11 @@ def test_equal_to_the_oracle(problem, shape, dtype):
 @compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("order", "CF")
-@pytest.mark.parametrize("problem", ["linear", "logistic"])
+@pytest.mark.parametrize("problem", ["linear", "logistic", "softmax"])
 def test_same_bits_for_any_number_of_threads(problem, order, dtype):
     module, rng = PROBLEMS[problem], np.random.default_rng(71)
-    X, *rest = random_batch(problem, rng, (101, 20011, 1, 1), dtype)
+    shape = (FEWER_ROWS, 20011, 5, 1) if problem == "softmax" else (101, 20011, 1, 1)
+    X, *rest = random_batch(problem, rng, shape, dtype)
     X = np.asarray(X, order=order)
     want = bits(module.loss_and_gradient(X, *rest, threads=1))
     for threads in (2, 3, 7, None):
@@ -102,5 +132,24 @@ def test_invalid_values_are_found_in_every_block():
 @compiled
 def test_an_error_in_a_pass_is_raised():
     X, y, w, b = random_batch("linear", np.random.default_rng(74), (60, 9000, 1, 1))
-    kernel = Kernel(make_driver(never_right, False, True), driver_types((1, 0), types.float64))[8]
+    driver = make_driver(never_right, False, True, divided=FEATURES)
+    kernel = Kernel({FEATURES: driver}, driver_types((1, 0), types.float64))[8, FEATURES]
     assert_error_is_raised(kernel, X, y, (w, b), (w.copy(), np.empty(1)))
+
+
+@compiled
+def test_several_targets_and_smoothed_labels():
+    """The other kinds of y, and numbers that end at the last byte of a page."""
+    rng = np.random.default_rng(75)
+    X = rng.normal(size=(11, 2000))
+    for K in (2, 5):
+        W, b = rng.normal(size=(2000, K)) / 50, rng.normal(size=K)
+        Y, labels = rng.random((11, K)), rng.integers(0, K, 11)
+        assert_equal_to_oracle("linear", "tiled", X, Y, W, b, reg=0.1)
+        Y /= Y.sum(axis=1, keepdims=True)
+        for y, options in ((Y, {}), (labels, {"label_smoothing": 0.1})):
+            found = PROBLEMS["softmax"].loss_and_gradient(X, y, W, b, **options)
+            want = PROBLEMS["softmax"].loss_and_gradient(X, y, W, b, variant="numpy", **options)
+            np.testing.assert_allclose(found[0], want[0], rtol=1e-12)
+            for mine, other in zip(found[1], want[1], strict=True):
+                np.testing.assert_allclose(mine, other, rtol=0, atol=1e-13)

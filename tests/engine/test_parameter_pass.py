@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numba import types
 
-from kernels.engine.driver import Kernel, driver_types, make_driver
+from kernels.engine.driver import PARAMETERS, Kernel, driver_types, make_driver
 from kernels.engine.parameter_pass import many_parameters, plan_pass
 from tests.helpers.cases import DTYPES, PROBLEMS, random_batch
 from tests.helpers.comparison import assert_equal_to_oracle, bits
@@ -90,6 +90,6 @@ def test_memory_of_a_pass(size, halves):
 @compiled
 def test_an_error_in_a_pass_is_raised():
     X, y, W, b = random_batch("softmax", np.random.default_rng(64), (60, 300, 200, 1))
-    driver = make_driver(never_right, False, False, by_parameters=True)
-    kernel = Kernel(driver, driver_types((2, 1), types.int64))[8]
+    driver = make_driver(never_right, False, False, divided=PARAMETERS)
+    kernel = Kernel({PARAMETERS: driver}, driver_types((2, 1), types.int64))[8, PARAMETERS]
     assert_error_is_raised(kernel, X, y, (W, b), (W.copy(), b.copy()))
