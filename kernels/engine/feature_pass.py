@@ -63,7 +63,7 @@ def blocks_of_features(X, rows, K):
     by_columns = is_by_columns(X, rows)
     few = N <= FEW_ROWS or (N <= MAX_ROWS and (by_columns or N * D * size <= TILE_BYTES))
     if K > 1:
-        few = N <= FEWER_ROWS and D * K >= LEAST_PARAMETERS * max(8, N)
+        few = N <= FEWER_ROWS and LEAST_PARAMETERS * max(8, N) <= D * K
         few = few and LEAST_COLUMNS <= K <= MOST_COLUMNS and not by_columns
     if rows.size > 0 or not few or not (by_columns or X.strides[1] == size):
         return 0, 0
