@@ -45,7 +45,9 @@ NO_SIZES = {"classes": None, "hidden": 1, "std": 0.0, "rng": 0}  # of one layer
 CALL = "call(X, y, ({names}), {of_weights}, reg, variant, threads)"
 BODIES = {
     "loss": CALL,
-    **dict.fromkeys(("loss_and_gradient", "gradient"), CALL.replace("threads", "threads, out=out")),
+    **dict.fromkeys(
+        ("loss_and_gradient", "gradient"), CALL.replace("threads", "threads, 0.0, out")
+    ),
     "update": CALL.replace("threads", "threads, learning_rate"),
     "sums": CALL.replace("reg", "0.0"),
     "hessian_vector_product": CALL.replace("{names}", "{names}, {vector}"),

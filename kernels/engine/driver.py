@@ -69,11 +69,12 @@ SAMPLES, FEATURES, PARAMETERS = "samples", "features", "parameters"  # what a pa
 
 
 def make_sample_pass(
-    residual: Callable[..., Any], two_layers: bool, direction: int, halves: int
+    residual: Callable[..., Any], two_layers: bool, one_score: bool, direction: int
 ) -> Any:
     """Return the function that runs the pass over X and reduces the partial gradients."""
     below = hidden_product if direction else hidden_layer
-    tile_pass = make_tile_pass(below(residual) if two_layers else residual, direction)
+    residual, halves = below(residual) if two_layers else residual, 2 if direction else 1
+    tile_pass = make_tile_pass(residual, one_score, direction)
     run_shared_pass = make_shared(tile_pass)
 
     @device_function
@@ -117,14 +118,14 @@ def make_driver(
     With `directional`, it is the driver of a Hessian-vector product: the parameters are followed by
     the vector, which is what is penalised. `divided` names the pass.
     """
-    first, halves = 0, 1  # of what is penalised
-    if directional:
-        first, halves = 4 if two_layers else 2, 2
+    first = (4 if two_layers else 2) if directional else 0  # of what is penalised
+    one_score = scalar_bias and not directional
     if divided == FEATURES:
-        run_pass = make_feature_pass(residual, scalar_bias)
+        run_pass = make_feature_pass(residual, one_score)
+    elif divided == PARAMETERS:
+        run_pass = make_parameter_pass(residual, two_layers, first)
     else:
-        make_pass = make_parameter_pass if divided == PARAMETERS else make_sample_pass
-        run_pass = make_pass(residual, two_layers, first, halves)
+        run_pass = make_sample_pass(residual, two_layers, one_score, first)
 
     def driver(batch, parameters, out, settings, wanted, team, helpers):
         """Run a call, with at most this number of helpers; return (loss, weight, invalid count).
@@ -219,7 +220,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         divided, items = SAMPLES, 1
         if N * D * K:  # else the driver finds it invalid
             if FEATURES in self.functions:
-                items, _ = blocks_of_features(X, rows, K)
+                items, _ = blocks_of_features(X, rows, K, out[0].ndim == 1)
             if FEATURES in self.functions and items:
                 divided = FEATURES
             elif PARAMETERS in self.functions and many_parameters(*planned):

@@ -19,7 +19,7 @@ from numba import carray
 from numba.extending import register_jitable
 
 from .atomics import atomic_add, atomic_load, wait_a_moment
-from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
+from .gemm import NO_PREFETCH, gemm_nn_row, gemm_nt_row
 from .jit import device_function
 from .narrow import (
     LEAST_COLUMNS,
@@ -57,12 +57,15 @@ AGAIN = NEXT + 1  # the counter of blocks of the gradient; NEXT is that of the s
 
 
 @register_jitable
-def blocks_of_features(X, rows, K):
-    """Return the number of blocks and their length; no blocks if this pass is not for X."""
+def blocks_of_features(X, rows, K, one_score):
+    """Return the number of blocks and their length; no blocks if this pass is not for X.
+
+    `one_score` is whether the weights are a vector: of one column, they are as several are.
+    """
     (N, D), size = X.shape, X.itemsize
     by_columns = is_by_columns(X, rows)
     few = N <= FEW_ROWS or (N <= MAX_ROWS and (by_columns or N * D * size <= TILE_BYTES))
-    if K > 1:
+    if not one_score:
         few = N <= FEWER_ROWS and LEAST_PARAMETERS * max(8, N) <= D * K
         few = few and LEAST_COLUMNS <= K <= MOST_COLUMNS and not by_columns
     if rows.size > 0 or not few or not (by_columns or X.strides[1] == size):
@@ -82,9 +85,9 @@ def add_product(zero, A, shape, transposed, v, result):
     """
     (m, k), size = shape, itemsize(zero)
     if transposed:
-        gemm_nn(zero, A, (v, size, size), (result, size), (1, k, m), NO_PREFETCH)
+        gemm_nn_row(zero, A, (v, size, size), (result, size), (1, k, m), NO_PREFETCH)
     else:
-        gemm_nt(zero, A, (v, size), (result, size), (m, 1, k))
+        gemm_nt_row(zero, A, (v, size), (result, size), (m, 1, k))
 
 
 def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # noqa: C901
@@ -170,7 +173,7 @@ def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # 
     def run(batch, layer, written, asked, team, helpers):
         """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
         (X, _, _, rows), K = batch, layer[1].size
-        N, plan = len(X), blocks_of_features(X, rows, K)
+        N, plan = len(X), blocks_of_features(X, rows, K, one_score)
         numbers = padded(N) if one_score else numbers_of_strips(N, K, X.itemsize)
         scores, sums = np.empty((plan[0], numbers), X.dtype), np.empty(2 + plan[0])
         counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)

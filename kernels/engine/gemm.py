@@ -102,8 +102,8 @@ def gemm_nt_microkernel(rows, columns):
     return microkernel
 
 
-def gemm_nn_microkernel(prefetch):
-    """Return the micro-kernel of gemm_nn for up to NN_MR rows of P and NN_NR vectors of A's row.
+def gemm_nn_microkernel(most, prefetch):
+    """Return the micro-kernel of gemm_nn for up to `most` rows of P and NN_NR vectors of A's row.
 
     It computes C[c, j] += Σ_i P[c, i] A[i, j] for i < k, with blocks = (rows, vectors) and shape =
     (columns of A in the block, k). A block of 0 vectors is one vector that is not full; no other is
@@ -119,7 +119,7 @@ def gemm_nn_microkernel(prefetch):
             (mr, nr), A, P, C, shape = (v.unpack(pack) for pack in args[1:6])
             distance = args[6] if prefetch else None
             sizes = {
-                (r, u): r * (NN_NR + 1) + u for r in range(1, NN_MR + 1) for u in range(NN_NR + 1)
+                (r, u): r * (NN_NR + 1) + u for r in range(1, most + 1) for u in range(NN_NR + 1)
             }
             cases = {
                 number: functools.partial(_emit_gemm_nn, v, size, A, P, C, shape, distance)
@@ -181,6 +181,13 @@ _nt_row_2, _nt_row_3 = (gemm_nt_microkernel(1, columns) for columns in (2, 3))
 
 
 @device_function
+def gemm_nt_row(zero, A, B, C, shape):
+    """Compute what gemm_nt does for one row of B."""
+    keep_out_of_line()
+    gemv_t(zero, A, B[0], C[0], (shape[0], shape[2]))
+
+
+@device_function
 def gemm_nt(zero, A, B, C, shape):
     """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
     keep_out_of_line()
@@ -218,57 +225,66 @@ def gemm_nt(zero, A, B, C, shape):
             c += nr
 
 
-_nn_plain, _nn_prefetching = gemm_nn_microkernel(False), gemm_nn_microkernel(True)
+def make_gemm_nn(most):
+    """Return gemm_nn for any number of rows of C, of which at most so many are computed at a time.
 
-
-@device_function
-def gemm_nn(zero, A, P, C, shape, prefetch_distance):
-    """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
-
-    It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
+    With 1 there is less to compile, for code that has no more.
     """
-    keep_out_of_line()
-    (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
-    lanes = VECTOR_BYTES // size
-    if m == 1:
-        done = gemv_n(zero, (A, lda), (P, step), C, (n, k))
-        if done == k:
-            return
-        A, P, k = A + done * lda, P + done * step, k - done
-    packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
-    depth, columns = NN_KC_BYTES // size, max(n, 1)
-    if packed:  # whole panels, in groups as even as possible
-        n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
-        parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
-        columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
-    panels = carray(stack_memory(LINE_BYTES), LINE_BYTES, np.uint8)
-    if packed:
-        panels = np.empty(min(depth, k) * NN_NC_BYTES + LINE_BYTES, np.uint8)
-    for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
-        kc = min(depth, k - pc)
-        for jc in range(0, n, columns):  # loop 3: panels packed at a time
-            nc = min(columns, n - jc)
-            first = A + pc * lda + jc * size, lda
-            panel, full = (address(panels) + 63) & -64, nc // lanes  # aligned to a cache line
-            if packed:
-                panel_bytes, full = kc * PANEL_ROW_BYTES, (nc + lanes - 1) // lanes
-                copy_rows(zero, first, (nc, kc), (panel, PANEL_ROW_BYTES, panel_bytes))
-            v = 0
-            while v * lanes < nc:  # loop 2: NR vectors, or fewer, or one that is not full
-                nr = min(NN_NR, full - v)
-                block = min(max(nr, 1) * lanes, nc - v * lanes), kc
-                a = first[0] + v * VECTOR_BYTES, lda
+    plain, prefetching = (gemm_nn_microkernel(most, prefetch) for prefetch in (False, True))
+
+    @device_function
+    def gemm_nn(zero, A, P, C, shape, prefetch_distance):
+        """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
+
+        It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
+        """
+        keep_out_of_line()
+        (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
+        lanes = VECTOR_BYTES // size
+        if m == 1:
+            done = gemv_n(zero, (A, lda), (P, step), C, (n, k))
+            if done == k:
+                return
+            A, P, k = A + done * lda, P + done * step, k - done
+        packed, m_blocks = most > 1 and m >= PACK_MIN_ROWS, (m + most - 1) // most
+        depth, columns = NN_KC_BYTES // size, max(n, 1)
+        if packed:  # whole panels, in groups as even as possible
+            n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
+            parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
+            columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
+        panels = carray(stack_memory(LINE_BYTES), LINE_BYTES, np.uint8)
+        if packed:
+            panels = np.empty(min(depth, k) * NN_NC_BYTES + LINE_BYTES, np.uint8)
+        for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
+            kc = min(depth, k - pc)
+            for jc in range(0, n, columns):  # loop 3: panels packed at a time
+                nc = min(columns, n - jc)
+                first = A + pc * lda + jc * size, lda
+                panel, full = (address(panels) + 63) & -64, nc // lanes  # aligned to a cache line
                 if packed:
-                    a = panel + v * VECTOR_BYTES * kc, PANEL_ROW_BYTES
-                c, s = 0, C + (jc + v * lanes) * size
-                for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
-                    mr = (m - c) // (m_blocks - m_block)
-                    p = P + c * ldp + pc * step, ldp, step
-                    # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
-                    if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
-                        distance = prefetch_distance
-                        _nn_prefetching(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, distance)
-                    else:
-                        _nn_plain(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, NO_PREFETCH)
-                    c += mr
-                v += max(nr, 1)
+                    panel_bytes, full = kc * PANEL_ROW_BYTES, (nc + lanes - 1) // lanes
+                    copy_rows(zero, first, (nc, kc), (panel, PANEL_ROW_BYTES, panel_bytes))
+                v = 0
+                while v * lanes < nc:  # loop 2: NR vectors, or fewer, or one that is not full
+                    nr = min(NN_NR, full - v)
+                    block = min(max(nr, 1) * lanes, nc - v * lanes), kc
+                    a = first[0] + v * VECTOR_BYTES, lda
+                    if packed:
+                        a = panel + v * VECTOR_BYTES * kc, PANEL_ROW_BYTES
+                    c, s = 0, C + (jc + v * lanes) * size
+                    for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
+                        mr = (m - c) // (m_blocks - m_block)
+                        p = P + c * ldp + pc * step, ldp, step
+                        # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
+                        if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
+                            distance = prefetch_distance
+                            prefetching(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, distance)
+                        else:
+                            plain(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, NO_PREFETCH)
+                        c += mr
+                    v += max(nr, 1)
+
+    return gemm_nn
+
+
+gemm_nn, gemm_nn_row = make_gemm_nn(NN_MR), make_gemm_nn(1)

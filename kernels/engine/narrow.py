@@ -8,9 +8,9 @@ repeats after K vectors:
     lanes of K vectors of W         W[d, 0] W[d, 1] W[d, 2] W[d+1, 0] W[d+1, 1] ...
     lanes of features, shuffled     x[d]    x[d]    x[d]    x[d+1]    x[d+1]    ...
 
-In the names below a strip is K vectors. `strip_scores` leaves the products of a sample unsummed in
-a strip, which `scores_of_strips` sums; `strip_gradient` needs the residuals of a sample repeated in
-a strip, as `strips_of_residuals` writes them.
+K vectors are a strip. `strip_scores` leaves the products of a sample in a strip, unsummed;
+`sum_strips` sums them. `strip_gradient` takes the residuals of a sample repeated in a strip, as
+`write_strips` writes them.
 """
 
 from numba import types

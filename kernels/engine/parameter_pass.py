@@ -309,13 +309,14 @@ def block_of(j, blocks, length, D, width, memory):
 
 
 def make_parameter_pass(  # noqa: C901
-    residual: Callable[..., Any], two_layers: bool, direction: int, halves: int
+    residual: Callable[..., Any], two_layers: bool, direction: int
 ) -> Any:
     """Return the function that runs the pass of a problem.
 
     In that of a Hessian-vector product, V is the layer with the number `direction`, and RZ the
     scores' derivative in that direction; see `hidden_product` of `tile_pass`.
     """
+    halves = 2 if direction else 1
 
     @device_function
     def parameter_pass(call):  # noqa: C901

@@ -4,6 +4,7 @@ from enum import IntEnum
 
 import numpy as np
 from numba import carray
+from numba.extending import register_jitable
 
 from .average import average
 from .jit import device_function
@@ -41,27 +42,41 @@ def totals(sums):
     return loss, weight, invalid
 
 
+@register_jitable(forceinline=True, fastmath={"contract"})
+def quotient(total, weight, inverse):
+    """Return total / weight, rounded as a division is, in less than half its time.
+
+    With one rounding of `total - q * weight`, as of a fused operation, this is the last step of
+    Markstein, Computation of elementary functions on the IBM RISC System/6000 processor, 1990.
+    """
+    q = total * inverse
+    return q + (total - q * weight) * inverse
+
+
 @device_function
 def write_run(totals, parameters, out, goal, settings):
-    """Write what `goal` selects into `out`; return the number of values that are not finite."""
-    (reg, rate, weight), invalid = settings, 0
+    """Write what `goal` selects into `out`; return 0, or 1 if some of it is not finite."""
+    (reg, rate, weight), finite = settings, True
     if goal == Goal.SUMS:  # division by the weight 1 leaves sums as they are
         reg, weight = 0.0, 1.0
+    inverse = 1.0 / weight
     # out = kept · W + factor · dW: the gradient, or the parameters after a step
     dtype = parameters.dtype.type
     kept, factor = dtype(goal == Goal.STEP), dtype(-rate if goal == Goal.STEP else 1)
     for i in range(len(out)):
-        out[i] = average(np.float64(totals[i]), weight, reg, parameters[i])
-        out[i] = kept * parameters[i] + factor * out[i]
-        invalid += not np.isfinite(out[i])
-    return invalid
+        mean = quotient(np.float64(totals[i]), weight, inverse)
+        value = dtype(average(mean, 1.0, reg, parameters[i]))
+        value = kept * parameters[i] + factor * value
+        finite &= abs(value) < np.inf
+        out[i] = value
+    return 0 if finite else 1
 
 
 @device_function
 def reduce_layer(partials, start, layer, out, goal, settings):
     """Sum a layer's partial gradients in float64, and write what `goal` selects into `out`.
 
-    Returns the number of written values that are not finite.
+    Returns 0, or more if some of what is written is not finite.
     """
     keep_out_of_line()
     (W, b), (dW, db), (_, rate, weight) = layer, out, settings

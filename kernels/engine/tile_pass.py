@@ -16,7 +16,7 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .atomics import atomic_add
-from .gemm import NO_PREFETCH, gemm_nn, gemm_nt
+from .gemm import NO_PREFETCH, gemm_nn, gemm_nn_row, gemm_nt, gemm_nt_row
 from .jit import device_function, jit, jit_inline
 from .pack import carve, copy_block, padded
 from .summation import dot, total
@@ -419,13 +419,15 @@ def hidden_product(product: Callable[..., Any]) -> Any:
 # ---- the pass ----
 
 
-def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
+def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int = 0) -> Any:
     """Return the pass of a problem; each thread of a call runs it until no chunk is left.
 
-    In that of a Hessian-vector product, V is the layer with the number `direction`: the residual
-    turns the scores of W and of V into half as many.
+    With `one_score`, it has the products with one row alone. In that of a Hessian-vector product, V
+    is the layer with the number `direction`: the residual turns the scores of W and of V into half
+    as many.
     """
     halves = 2 if direction else 1
+    nt, nn = (gemm_nt_row, gemm_nn_row) if one_score else (gemm_nt, gemm_nn)
 
     def tile_pass(call):
         """Write each chunk's gradient to `partials`; its loss, weight, invalid count to `sums`.
@@ -496,9 +498,9 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
                         S[outputs + k] = vector[1][k]
                 if fortran:
                     columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
-                    gemm_nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
+                    nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
                 else:
-                    gemm_nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
+                    nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
                 partial_rest = partial[length + outputs :]
                 losses, n_invalid = residual(
                     S, labels, s, scratch, rest, partial_rest, want_loss, want_gradient
@@ -507,12 +509,12 @@ def make_tile_pass(residual: Callable[..., Any], direction: int = 0) -> Any:
                 invalid += n_invalid
                 if want_gradient:
                     if fortran:
-                        gemm_nt(zero, (x[0], X.strides[1]), scores, g, (D, outputs, n))
+                        nt(zero, (x[0], X.strides[1]), scores, g, (D, outputs, n))
                     else:
                         last = copied or start + tile >= stop
                         distance = NO_PREFETCH if last else tile * X.strides[0]
                         r, shape = (scores[0], scores[1], size), (outputs, D, n)
-                        gemm_nn(zero, x[:2], r, g, shape, distance)
+                        nn(zero, x[:2], r, g, shape, distance)
                     for k in range(outputs):
                         partial[length + k] += total(S[k], n)
             sums[chunk, 0], sums[chunk, 1], sums[chunk, 2] = loss, weights, invalid

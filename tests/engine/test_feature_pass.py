@@ -52,13 +52,13 @@ def test_which_calls_take_it():
             ((MAX_ROWS + 1, 2), "F", False),
         ]:
             X = np.zeros(shape, dtype, order=order)
-            blocks, length = blocks_of_features(X, ALL_ROWS, 1)
+            blocks, length = blocks_of_features(X, ALL_ROWS, 1, True)
             assert (blocks > 0) == taken
             assert not taken or (blocks - 1) * length < X.shape[1] <= blocks * length
-            assert blocks_of_features(X, np.zeros(1, np.int64), 1) == (0, 0)
+            assert blocks_of_features(X, np.zeros(1, np.int64), 1, True) == (0, 0)
         strided = np.zeros((10, 2000), dtype)[:, ::2]
         for K in (1, 3):
-            assert blocks_of_features(strided, ALL_ROWS, K) == (0, 0)
+            assert blocks_of_features(strided, ALL_ROWS, K, K == 1) == (0, 0)
 
 
 def test_which_calls_with_several_scores_take_it():
@@ -67,13 +67,14 @@ def test_which_calls_with_several_scores_take_it():
         (FEWER_ROWS, "C", MOST_COLUMNS, True),
         (FEWER_ROWS + 1, "C", LEAST_COLUMNS, False),
         (FEWER_ROWS, "C", MOST_COLUMNS + 1, False),
+        (FEWER_ROWS, "C", 1, False),
         (FEWER_ROWS, "F", LEAST_COLUMNS, False),
     ]:
         X = np.zeros((rows, LEAST_PARAMETERS * rows), order=order)
-        assert (blocks_of_features(X, ALL_ROWS, K)[0] > 0) == taken
+        assert (blocks_of_features(X, ALL_ROWS, K, False)[0] > 0) == taken
     X = np.zeros((FEWER_ROWS, LEAST_PARAMETERS * FEWER_ROWS // 2))
-    assert blocks_of_features(X, ALL_ROWS, 2)[0] > 0
-    assert blocks_of_features(X[:, :-1], ALL_ROWS, 2) == (0, 0)
+    assert blocks_of_features(X, ALL_ROWS, 2, False)[0] > 0
+    assert blocks_of_features(X[:, :-1], ALL_ROWS, 2, False) == (0, 0)
 
 
 @compiled
@@ -82,11 +83,11 @@ def test_which_calls_with_several_scores_take_it():
 def test_equal_to_the_oracle(problem, shape, dtype):
     rng = np.random.default_rng(70)
     X, *rest = random_batch(problem, rng, shape, dtype)
-    assert blocks_of_features(X, ALL_ROWS, shape[2])[0] > 0
+    assert blocks_of_features(X, ALL_ROWS, shape[2], problem != "softmax")[0] > 0
     s = rng.random(len(X)).astype(dtype)
     for X_laid_out in layouts(X):
         if problem != "softmax":
-            assert blocks_of_features(X_laid_out, ALL_ROWS, 1)[0] > 0
+            assert blocks_of_features(X_laid_out, ALL_ROWS, 1, True)[0] > 0
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest, reg=0.1, sample_weight=s)
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest)
 
@@ -139,13 +140,15 @@ def test_an_error_in_a_pass_is_raised():
 
 @compiled
 def test_several_targets_and_smoothed_labels():
-    """The other kinds of y, and numbers that end at the last byte of a page."""
+    """The other kinds of y; W of one column is as that of several."""
     rng = np.random.default_rng(75)
     X = rng.normal(size=(11, 2000))
-    for K in (2, 5):
+    for K in (1, 2, 5):
         W, b = rng.normal(size=(2000, K)) / 50, rng.normal(size=K)
         Y, labels = rng.random((11, K)), rng.integers(0, K, 11)
         assert_equal_to_oracle("linear", "tiled", X, Y, W, b, reg=0.1)
+        if K == 1:
+            continue
         Y /= Y.sum(axis=1, keepdims=True)
         for y, options in ((Y, {}), (labels, {"label_smoothing": 0.1})):
             found = PROBLEMS["softmax"].loss_and_gradient(X, y, W, b, **options)

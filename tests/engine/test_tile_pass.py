@@ -28,6 +28,7 @@ MORE_SHAPES = [
     (5003, 7, 3, 5),
     (43, 301, 29, 27),  # from here on the parameters are shared, not the samples
     (3, 2605, 9, 11),
+    (5, 1003, 3, 4),  # the features, with as few scores and samples
 ]
 PAGE = mmap.PAGESIZE
 _libc = ctypes.CDLL(None, use_errno=True)
