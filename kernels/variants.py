@@ -192,7 +192,7 @@ class Computation:
         """Set the kernels, compiled when first needed; `halves` is that of `Kernel`."""
         layers = not self.single_layer, self.scalar_bias, halves == 2
         passes = [SAMPLES]
-        if self.single_layer and halves == 1:
+        if halves == 1:
             passes.append(FEATURES)
         if not self.scalar_bias:
             passes.append(PARAMETERS)

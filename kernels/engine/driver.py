@@ -121,7 +121,8 @@ def make_driver(
     first = (4 if two_layers else 2) if directional else 0  # of what is penalised
     one_score = scalar_bias and not directional
     if divided == FEATURES:
-        run_pass = make_feature_pass(residual, one_score)
+        below = hidden_layer(residual) if two_layers else residual
+        run_pass = make_feature_pass(below, two_layers, one_score)
     elif divided == PARAMETERS:
         run_pass = make_parameter_pass(residual, two_layers, first)
     else:
@@ -220,7 +221,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         divided, items = SAMPLES, 1
         if N * D * K:  # else the driver finds it invalid
             if FEATURES in self.functions:
-                items, _ = blocks_of_features(X, rows, K, out[0].ndim == 1)
+                items, _ = blocks_of_features(X, rows, K, above, out[0].ndim == 1)
             if FEATURES in self.functions and items:
                 divided = FEATURES
             elif PARAMETERS in self.functions and many_parameters(*planned):

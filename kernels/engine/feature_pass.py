@@ -31,7 +31,7 @@ from .narrow import (
     write_strips,
 )
 from .pack import carve, padded
-from .reduce import Goal, write_run
+from .reduce import Goal, reduce_layer, write_run
 from .summation import total
 from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
@@ -40,6 +40,7 @@ from .tile_pass import (
     NEXT,
     SCRATCH_ROWS,
     TILE_BYTES,
+    gradient_length,
     is_by_columns,
     room_for_targets,
     targets,
@@ -50,24 +51,28 @@ from .vectors import address, itemsize, keep_out_of_line, stack_memory
 FEW_ROWS = 256  # of any X with one score; more, in C order, are read twice from memory
 MAX_ROWS = 4096  # of an X that is in Fortran order, or no larger than a tile
 FEWER_ROWS = 24  # with several scores
+MOST_SCORES = 192  # of all samples: more repay a transposition
 LEAST_PARAMETERS = 2**7  # for each of them: it saves work on W, and costs some for each row
+LEAST_WIDTH = 8  # features for each class above hidden units
 BLOCK_BYTES = 2**14  # W of a block: half of the L1 cache
 LEAST_BYTES = 2**10  # W that repays two blocks
 AGAIN = NEXT + 1  # the counter of blocks of the gradient; NEXT is that of the scores
 
 
 @register_jitable
-def blocks_of_features(X, rows, K, one_score):
+def blocks_of_features(X, rows, K, above, one_score):
     """Return the number of blocks and their length; no blocks if this pass is not for X.
 
-    `one_score` is whether the weights are a vector: of one column, they are as several are.
+    `above` is that of `geometry`. `one_score` is whether the weights are a vector: of one column,
+    they are as several are.
     """
     (N, D), size = X.shape, X.itemsize
     by_columns = is_by_columns(X, rows)
     few = N <= FEW_ROWS or (N <= MAX_ROWS and (by_columns or N * D * size <= TILE_BYTES))
     if not one_score:
-        few = N <= FEWER_ROWS and LEAST_PARAMETERS * max(8, N) <= D * K
+        few = N <= FEWER_ROWS and N * K <= MOST_SCORES and LEAST_PARAMETERS * max(8, N) <= D * K
         few = few and LEAST_COLUMNS <= K <= MOST_COLUMNS and not by_columns
+        few = few and above * LEAST_WIDTH <= D  # each thread computes the layer above for itself
     if rows.size > 0 or not few or not (by_columns or X.strides[1] == size):
         return 0, 0
     row = D * K * size
@@ -90,18 +95,21 @@ def add_product(zero, A, shape, transposed, v, result):
         gemm_nt_row(zero, A, (v, size), (result, size), (m, 1, k))
 
 
-def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # noqa: C901
+def make_feature_pass(  # noqa: C901
+    residual: Callable[..., Any], two_layers: bool, one_score: bool
+) -> Any:
     """Return the function that runs the pass of a problem, built around the residual of a tile."""
 
     @device_function
     def feature_pass(call):  # noqa: C901
         """Write what `goal` selects into `written`; loss, weight, invalid count to `sums`.
 
-        call = (batch, layer, written, (blocks, their length), workspace, asked).
+        call = (batch, layers, written, (blocks, their length), workspace, asked).
         """
         keep_out_of_line()
-        batch, (W, b), (dW, db), (blocks, length), workspace, asked = call
+        batch, layers, written, (blocks, length), workspace, asked = call
         (X, y, weight, rows), (want_loss, goal, reg, rate) = batch, asked
+        W, b, dW, db, rest = layers[0], layers[1], written[0], written[1], layers[2:]
         (N, D), K, size, zero = X.shape, b.size, X.itemsize, X.dtype.type(0)
         w, dw = W.reshape(-1), dW.reshape(-1)  # of unit stride: LLVM vectorises what reads them
         (scores, sums, counters, team), by_columns = workspace, is_by_columns(X, rows)
@@ -122,9 +130,16 @@ def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # 
             atomic_add(counters, DONE, 1)
             block = atomic_add(counters, NEXT, 1)
         rows_of_S, of_strips, spins = K + SCRATCH_ROWS + 1, 0 if one_score else scores.shape[1], 0
-        memory = np.empty(rows_of_S * padded(N) + of_strips + padded(length) * K, X.dtype)
+        of_rest = 0
+        if two_layers:
+            above = rest[1].size
+            rows_of_S, of_rest = rows_of_S + K + above, gradient_length(K, above)[0] + above
+        numbers = rows_of_S * padded(N) + of_strips + of_rest + padded(length) * K
+        memory = np.empty(numbers, X.dtype)
         S, start = carve(memory, 0, rows_of_S, padded(N))
-        strips, C = memory[start : start + of_strips], memory[start + of_strips :]
+        strips, start = memory[start : start + of_strips], start + of_strips
+        partial, start = carve(memory, start, 1, of_rest)
+        partial[:], C = 0, memory[start:]
         S, scratch, room = S[:K], S[K:-1], room_for_targets(N, y, weight, rows, S[-1])
         while atomic_load(counters, DONE) < blocks:
             spins = wait_a_moment(spins)
@@ -140,7 +155,7 @@ def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # 
             sum_strips(scores, b, strips, S, N)
         labels, s, doubtful = targets(y, weight, rows, 0, N, room)
         want_gradient, weights = goal != Goal.NOTHING, total(s, N)
-        loss, invalid = residual(S, labels, s, scratch, (), S[0, :0], want_loss, want_gradient)
+        loss, invalid = residual(S, labels, s, scratch, rest, partial[0], want_loss, want_gradient)
         if not one_score:
             write_strips(S, N, strips)
         # The last blocks come first now: they are in the cache.
@@ -164,20 +179,24 @@ def make_feature_pass(residual: Callable[..., Any], one_score: bool) -> Any:  # 
                     for k in range(K):
                         C[k] = total(S[k], N)
                     wrong += write_run(C[:K], b, db, goal, (0.0, rate, weights))
+                    if two_layers:
+                        upper, place = (rest[0], rest[1]), (written[2], written[3])
+                        averaging = reg, rate, weights
+                        wrong += reduce_layer(partial, 0, upper, place, goal, averaging)
             sums[2 + block] = wrong
             block = blocks - 1 - atomic_add(counters, AGAIN, 1)
 
     run_shared_pass = make_shared(feature_pass)
 
     @device_function
-    def run(batch, layer, written, asked, team, helpers):
+    def run(batch, layers, written, asked, team, helpers):
         """Run the pass with at most this number of helpers; return loss, weight, invalid count."""
-        (X, _, _, rows), K = batch, layer[1].size
-        N, plan = len(X), blocks_of_features(X, rows, K, one_score)
+        (X, _, _, rows), K, above = batch, layers[1].size, layers[3].size if two_layers else 0
+        N, plan = len(X), blocks_of_features(X, rows, K, above, one_score)
         numbers = padded(N) if one_score else numbers_of_strips(N, K, X.itemsize)
         scores, sums = np.empty((plan[0], numbers), X.dtype), np.empty(2 + plan[0])
         counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
-        call = batch, layer, written, plan, (scores, sums, counters, team), asked
+        call = batch, layers, written, plan, (scores, sums, counters, team), asked
         run_shared_pass(call, counters, team, helpers)
         return sums[0], sums[1], sums[2:].sum()
 

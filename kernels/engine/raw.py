@@ -117,7 +117,7 @@ def serial_call(samples: Callable[..., Any], features: Any = None, parameters: A
     def run(batch, values, *rest):
         X, _, _, rows = batch
         if one_score:  # a constant: Numba removes the other branch before it infers types
-            if blocks_of_features(X, rows, 1, True)[0] > 0:
+            if blocks_of_features(X, rows, 1, 0, True)[0] > 0:
                 return features(batch, values, *rest)
         else:
             K, above = values[1].size, values[-1].size * (len(values) == 4)

@@ -12,10 +12,10 @@ ALL, SOME = np.empty(0, np.int64), np.arange(40)
 
 ONE_SCORE = SAMPLES, FEATURES
 SEVERAL = SAMPLES, FEATURES, PARAMETERS
-NETWORK = SAMPLES, PARAMETERS
+PRODUCT = SAMPLES, PARAMETERS
 
 
-@pytest.fixture(params=[(ONE_SCORE, 1), (SEVERAL, 1), (NETWORK, 1), (NETWORK, 2)])
+@pytest.fixture(params=[(ONE_SCORE, 1), (SEVERAL, 1), (PRODUCT, 2)])
 def kernel(request, monkeypatch):
     """A kernel whose entry points are the names of what is divided."""
     monkeypatch.setattr(driver, "entry_point", lambda function, _: function)
@@ -42,7 +42,7 @@ def calls(rng, count, layers):
 def layers_of(kernel):
     if PARAMETERS not in kernel.functions:
         return (0,)
-    return (1,) if FEATURES in kernel.functions else (1, 2)
+    return 1, 2
 
 
 def test_a_plan_is_kept_for_calls_that_have_the_same(kernel, monkeypatch):

@@ -10,6 +10,7 @@ from kernels.engine.feature_pass import (
     FEWER_ROWS,
     LEAST_PARAMETERS,
     MAX_ROWS,
+    MOST_SCORES,
     blocks_of_features,
 )
 from kernels.engine.narrow import LEAST_COLUMNS, MOST_COLUMNS
@@ -25,9 +26,15 @@ ALL_ROWS = np.empty(0, np.int64)
 SHAPES = [(1, 1), (3, 40), (FEW_ROWS, 129), (55, 5003), (7, 20011), (17, 300), (MAX_ROWS, 3)]
 CASES = [(problem, (*shape, 1, 1)) for problem in ("linear", "logistic") for shape in SHAPES]
 # N, D, K: every number of columns and of samples in a group, and rows that end within a vector.
-SEVERAL = [(1 + 5 * K % FEWER_ROWS, 2000 + 7 * K, K, 1) for K in range(2, MOST_COLUMNS + 1)]
+SEVERAL = [
+    (1 + 5 * K % min(FEWER_ROWS, MOST_SCORES // K), 2000 + 7 * K, K, 1)
+    for K in range(2, MOST_COLUMNS + 1)
+]
 SEVERAL += [(FEWER_ROWS, 20011, 3, 1), (3, 9001, 10, 1)]
 CASES += [("softmax", shape) for shape in SEVERAL]
+CASES += [
+    ("two_layer", shape) for shape in [(1, 1000, 3, 4), (11, 5003, 2, 12), (24, 2001, 200, 7)]
+]
 
 
 def layouts(X):
@@ -52,29 +59,30 @@ def test_which_calls_take_it():
             ((MAX_ROWS + 1, 2), "F", False),
         ]:
             X = np.zeros(shape, dtype, order=order)
-            blocks, length = blocks_of_features(X, ALL_ROWS, 1, True)
+            blocks, length = blocks_of_features(X, ALL_ROWS, 1, 0, True)
             assert (blocks > 0) == taken
             assert not taken or (blocks - 1) * length < X.shape[1] <= blocks * length
-            assert blocks_of_features(X, np.zeros(1, np.int64), 1, True) == (0, 0)
+            assert blocks_of_features(X, np.zeros(1, np.int64), 1, 0, True) == (0, 0)
         strided = np.zeros((10, 2000), dtype)[:, ::2]
         for K in (1, 3):
-            assert blocks_of_features(strided, ALL_ROWS, K, K == 1) == (0, 0)
+            assert blocks_of_features(strided, ALL_ROWS, K, 0, K == 1) == (0, 0)
 
 
 def test_which_calls_with_several_scores_take_it():
     for rows, order, K, taken in [
         (FEWER_ROWS, "C", LEAST_COLUMNS, True),
-        (FEWER_ROWS, "C", MOST_COLUMNS, True),
+        (MOST_SCORES // MOST_COLUMNS, "C", MOST_COLUMNS, True),
+        (MOST_SCORES // MOST_COLUMNS + 1, "C", MOST_COLUMNS, False),
         (FEWER_ROWS + 1, "C", LEAST_COLUMNS, False),
-        (FEWER_ROWS, "C", MOST_COLUMNS + 1, False),
+        (1, "C", MOST_COLUMNS + 1, False),
         (FEWER_ROWS, "C", 1, False),
         (FEWER_ROWS, "F", LEAST_COLUMNS, False),
     ]:
-        X = np.zeros((rows, LEAST_PARAMETERS * rows), order=order)
-        assert (blocks_of_features(X, ALL_ROWS, K, False)[0] > 0) == taken
+        X = np.zeros((rows, LEAST_PARAMETERS * max(8, rows)), order=order)
+        assert (blocks_of_features(X, ALL_ROWS, K, 0, False)[0] > 0) == taken
     X = np.zeros((FEWER_ROWS, LEAST_PARAMETERS * FEWER_ROWS // 2))
-    assert blocks_of_features(X, ALL_ROWS, 2, False)[0] > 0
-    assert blocks_of_features(X[:, :-1], ALL_ROWS, 2, False) == (0, 0)
+    assert blocks_of_features(X, ALL_ROWS, 2, 0, False)[0] > 0
+    assert blocks_of_features(X[:, :-1], ALL_ROWS, 2, 0, False) == (0, 0)
 
 
 @compiled
@@ -83,11 +91,14 @@ def test_which_calls_with_several_scores_take_it():
 def test_equal_to_the_oracle(problem, shape, dtype):
     rng = np.random.default_rng(70)
     X, *rest = random_batch(problem, rng, shape, dtype)
-    assert blocks_of_features(X, ALL_ROWS, shape[2], problem != "softmax")[0] > 0
+    _, _, K, H = shape
+    first, above = (H, K) if problem == "two_layer" else (K, 0)
+    one_score = problem in ("linear", "logistic")
+    assert blocks_of_features(X, ALL_ROWS, first, above, one_score)[0] > 0
     s = rng.random(len(X)).astype(dtype)
     for X_laid_out in layouts(X):
-        if problem != "softmax":
-            assert blocks_of_features(X_laid_out, ALL_ROWS, 1, True)[0] > 0
+        if one_score:
+            assert blocks_of_features(X_laid_out, ALL_ROWS, 1, 0, True)[0] > 0
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest, reg=0.1, sample_weight=s)
         assert_equal_to_oracle(problem, "tiled", X_laid_out, *rest)
 
@@ -95,10 +106,11 @@ def test_equal_to_the_oracle(problem, shape, dtype):
 @compiled
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("order", "CF")
-@pytest.mark.parametrize("problem", ["linear", "logistic", "softmax"])
+@pytest.mark.parametrize("problem", PROBLEMS)
 def test_same_bits_for_any_number_of_threads(problem, order, dtype):
     module, rng = PROBLEMS[problem], np.random.default_rng(71)
-    shape = (FEWER_ROWS, 20011, 5, 1) if problem == "softmax" else (101, 20011, 1, 1)
+    several = problem in ("softmax", "two_layer")
+    shape = (FEWER_ROWS, 20011, 5, 6) if several else (101, 20011, 1, 1)
     X, *rest = random_batch(problem, rng, shape, dtype)
     X = np.asarray(X, order=order)
     want = bits(module.loss_and_gradient(X, *rest, threads=1))
