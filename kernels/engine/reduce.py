@@ -59,7 +59,7 @@ def write_run(totals, parameters, out, goal, settings):
     (reg, rate, weight), finite = settings, True
     if goal == Goal.SUMS:  # division by the weight 1 leaves sums as they are
         reg, weight = 0.0, 1.0
-    inverse = 1.0 / weight
+    inverse = average(1.0, weight, 0.0, 0.0)
     # out = kept · W + factor · dW: the gradient, or the parameters after a step
     dtype = parameters.dtype.type
     kept, factor = dtype(goal == Goal.STEP), dtype(-rate if goal == Goal.STEP else 1)
