@@ -218,16 +218,16 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
     def new_plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
         """Return what `plan` does, for the first call of these shapes."""
         N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
-        divided, items = SAMPLES, 1
-        if N * D * K:  # else the driver finds it invalid
-            if FEATURES in self.functions:
-                items, _ = blocks_of_features(X, rows, K, above, out[0].ndim == 1)
-            if FEATURES in self.functions and items:
-                divided = FEATURES
-            elif PARAMETERS in self.functions and many_parameters(*planned):
-                divided, items = PARAMETERS, plan_pass(*planned, self.halves).items
-            else:
-                items = geometry(*planned, is_by_columns(X, rows), self.halves)[2]
+        if not N * D * K:  # which the driver finds invalid
+            return self[key, SAMPLES], 1
+        divided, items, one_score = FEATURES, 0, out[0].ndim == 1
+        if FEATURES in self.functions:
+            items, _ = blocks_of_features(X, rows, K, above, one_score)
+        if not items and PARAMETERS in self.functions and many_parameters(*planned):
+            divided, items = PARAMETERS, plan_pass(*planned, self.halves).items
+        if not items:
+            divided = SAMPLES
+            items = geometry(*planned, is_by_columns(X, rows), self.halves)[2]
         if divided != SAMPLES:  # chunks of samples are long enough
             took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
             items = items if took >= CHUNK_NANOSECONDS else 1
