@@ -38,11 +38,11 @@ from .tile_pass import (
     COUNTERS_BYTES,
     DONE,
     NEXT,
-    SCRATCH_ROWS,
     TILE_BYTES,
     gradient_length,
     is_by_columns,
     room_for_targets,
+    rows_of_scratch,
     targets,
     whole_vectors,
 )
@@ -129,11 +129,9 @@ def make_feature_pass(  # noqa: C901
                 strip_scores(zero, x, part, address(here), (N, n, K))
             atomic_add(counters, DONE, 1)
             block = atomic_add(counters, NEXT, 1)
-        rows_of_S, of_strips, spins = K + SCRATCH_ROWS + 1, 0 if one_score else scores.shape[1], 0
-        of_rest = 0
-        if two_layers:
-            above = rest[1].size
-            rows_of_S, of_rest = rows_of_S + K + above, gradient_length(K, above)[0] + above
+        above, of_strips = rest[1].size if two_layers else 0, 0 if one_score else scores.shape[1]
+        rows_of_S = K + rows_of_scratch(K, above, 1) + 1
+        of_rest, spins = gradient_length(K, above)[0] + above, 0
         numbers = rows_of_S * padded(N) + of_strips + of_rest + padded(length) * K
         memory = np.empty(numbers, X.dtype)
         S, start = carve(memory, 0, rows_of_S, padded(N))

@@ -23,7 +23,7 @@ from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
 from .gemm import NN_KC_BYTES, NO_PREFETCH, gemm_nn, gemm_nt
 from .jit import device_function, jit
 from .pack import carve, copy_block, numbers_of_block, padded
-from .reduce import Goal, totals, write_run
+from .reduce import Goal, totals, write_rows, write_run
 from .summation import total
 from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
@@ -277,12 +277,9 @@ def gradient_item(tile, R, layer, out, block, settings):
     if first < D:
         a, r, c = (A + first * step, lda, step), (address(R), R.strides[0]), address(C)
         add_gradient(zero, a, rows, r, (c, C.strides[0]), (length, K, n))
-        flat, flat_out, memory, width = W.reshape(-1), dW.reshape(-1), C.reshape(-1), C.shape[1]
-        runs, run = (1, length * K) if width == K else (length, K)
-        for d in range(runs if ends else 0):
-            at = (first + d) * K
-            place = flat_out[at : at + run]
-            wrong += write_run(memory[d * width :], flat[at : at + run], place, goal, averaging)
+        if ends:
+            shape, memory, width = (length, K), C.reshape(-1), C.shape[1]
+            wrong += write_rows(memory, width, (first, 0), shape, (W, dW), goal, averaging)
         return wrong
     sums, (_, rate, weight) = np.zeros(K), averaging
     for row in range(n):

@@ -44,7 +44,7 @@ def totals(sums):
 
 @register_jitable(forceinline=True, fastmath={"contract"})
 def quotient(total, weight, inverse):
-    """Return total / weight, rounded as a division is, in less than half its time.
+    """Return total / weight, rounded as a division is, in less time.
 
     With one rounding of `total - q * weight`, as of a fused operation, this is the last step of
     Markstein, Computation of elementary functions on the IBM RISC System/6000 processor, 1990.
@@ -73,6 +73,24 @@ def write_run(totals, parameters, out, goal, settings):
 
 
 @device_function
+def write_rows(totals, width, start, shape, layer, goal, settings):
+    """Write a block of a layer's gradient as `write_run` does; return how many runs are not finite.
+
+    `totals` has rows of this width; start = (row, column) and shape = (rows, columns) of the block;
+    layer = (W, dW).
+    """
+    (i, j), (rows, columns), (W, dW), invalid = start, shape, layer, 0
+    K, flat, flat_out = W.shape[1], W.reshape(-1), dW.reshape(-1)
+    # Whole rows are contiguous and written as one run, which LLVM vectorises.
+    runs, run = (1, rows * K) if columns == K == width else (rows, columns)
+    for r in range(runs):
+        at = (i + r) * K + j
+        here = slice(at, at + run)
+        invalid += write_run(totals[r * width :], flat[here], flat_out[here], goal, settings)
+    return invalid
+
+
+@device_function
 def reduce_layer(partials, start, layer, out, goal, settings):
     """Sum a layer's partial gradients in float64, and write what `goal` selects into `out`.
 
@@ -87,7 +105,6 @@ def reduce_layer(partials, start, layer, out, goal, settings):
     memory = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
     others = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64) if K > 1 else memory
     block, rows = memory[: width * height].reshape(width, height), others[: width * height]
-    flat, flat_out = W.reshape(-1), dW.reshape(-1)
     for i in range(0, D, height):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
@@ -101,13 +118,7 @@ def reduce_layer(partials, start, layer, out, goal, settings):
             for k in range(w if K > 1 else 0):
                 for d in range(h):
                     rows[d * width + k] = block[k, d]
-            # whole rows of `out` are contiguous and written as one run, which LLVM vectorises
-            runs, run = (1, h * K) if w == K else (h, w)
-            for r in range(runs):
-                at = (i + r) * K + j
-                totals = rows[r * width :][:run]
-                place = flat_out[at : at + run]
-                invalid += write_run(totals, flat[at : at + run], place, goal, settings)
+            invalid += write_rows(rows, width, (i, j), (h, w), (W, dW), goal, settings)
     for j in range(0, K, BLOCK):
         w = min(BLOCK, K - j)
         sums, offset = memory[:w], start + length + j

@@ -59,6 +59,12 @@ def nanoseconds(D, K, above, size):
     return size * (0.012 * D * (K + 2) + 0.3 * (K + 1 + above) + 0.018 * K * above)
 
 
+@register_jitable
+def rows_of_scratch(K, above, halves):
+    """Return how many rows of scratch the residual of a tile needs; see `geometry`."""
+    return SCRATCH_ROWS + (K + halves * above if above > 0 else 0)
+
+
 @jit
 def geometry(N, D, K, above, size, by_columns, halves):
     """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
@@ -67,7 +73,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     2 for a Hessian-vector product, else 1. Returns rows of a tile, rows of a chunk, number of
     chunks, rows of scratch, and elements of a partial gradient.
     """
-    scratch_rows = SCRATCH_ROWS + (K + halves * above if above > 0 else 0)
+    scratch_rows = rows_of_scratch(K, above, halves)
     row = size * (D + halves * K + scratch_rows)
     # A tile reads and writes the gradient, K rows of D; the fewer those, the smaller it may be.
     least, least_chunk = min(MIN_TILE, 8 * K), min(MIN_CHUNK, 8 * K)
@@ -451,7 +457,7 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not fortran and (strided or paged))
-        # The memory of this thread, in one piece: an array costs 50 ns.
+        # The memory of this thread, in one piece: a small call spends much on allocations.
         of_copy, of_Wt, of_S = tile if copied else 0, K if K > 1 else 0, K + scratch_rows + 1
         memory = np.empty((of_copy + of_Wt) * padded(D) + of_S * padded(tile) + LINE_BYTES, X.dtype)
         copy, start = carve(

@@ -208,7 +208,7 @@ def address(array):
 def stack_memory(typingctx, size):
     """Return the address of memory in the caller's frame, aligned to a cache line, as a pointer.
 
-    It costs nothing, where an array of NumPy's costs 50 ns. Use it with `carray` and a constant
+    It costs nothing, where a new array is an allocation. Use it with `carray` and a constant
     size, in the function whose call lasts as long as the array.
     """
     if not isinstance(size, types.IntegerLiteral):
