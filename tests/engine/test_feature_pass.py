@@ -168,3 +168,17 @@ def test_several_targets_and_smoothed_labels():
             np.testing.assert_allclose(found[0], want[0], rtol=1e-12)
             for mine, other in zip(found[1], want[1], strict=True):
                 np.testing.assert_allclose(mine, other, rtol=0, atol=1e-13)
+
+
+@compiled
+@pytest.mark.parametrize("shape", [(5, 1000, 3), (11, 2000, 7), (3, 2000, 1)])
+def test_products_of_several_targets(shape):
+    """Where ∂²loss/∂z² is a number, a Hessian-vector product is a gradient at the vector."""
+    rng, (N, D, K) = np.random.default_rng(76), shape
+    X, Y, s = rng.normal(size=(N, D)), rng.normal(size=(N, K)), rng.random(N)
+    W, V, b, v = (rng.normal(size=size) for size in ((D, K), (D, K), K, K))
+    arguments, options = (X, Y, W, b, V, v), {"reg": 0.1, "sample_weight": s}
+    found = PROBLEMS["linear"].hessian_vector_product(*arguments, **options)
+    want = V * 0.1 + X.T @ (s[:, None] * (X @ V + v)) / s.sum(), s @ (X @ V + v) / s.sum()
+    for mine, exact in zip(found, want, strict=True):
+        np.testing.assert_allclose(mine, exact, rtol=0, atol=1e-11)
