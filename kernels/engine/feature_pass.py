@@ -19,7 +19,7 @@ from numba import carray
 from numba.extending import register_jitable
 
 from .atomics import atomic_add, atomic_load, wait_a_moment
-from .gemm import NO_PREFETCH, gemm_nn_row, gemm_nt_row
+from .gemm import gemm_nn_row, gemm_nt_row
 from .jit import device_function
 from .narrow import (
     LEAST_COLUMNS,
@@ -46,7 +46,7 @@ from .tile_pass import (
     targets,
     whole_vectors,
 )
-from .vectors import address, itemsize, keep_out_of_line, stack_memory
+from .vectors import NO_PREFETCH, address, itemsize, keep_out_of_line, stack_memory
 
 FEW_ROWS = 256  # of any X with one score; more, in C order, are read twice from memory
 MAX_ROWS = 4096  # of an X that is in Fortran order, or no larger than a tile
@@ -92,7 +92,7 @@ def add_product(zero, A, shape, transposed, v, result):
     if transposed:
         gemm_nn_row(zero, A, (v, size, size), (result, size), (1, k, m), NO_PREFETCH)
     else:
-        gemm_nt_row(zero, A, (v, size), (result, size), (m, 1, k))
+        gemm_nt_row(zero, A, (v, size), (result, size), (m, 1, k), NO_PREFETCH)
 
 
 def make_feature_pass(  # noqa: C901

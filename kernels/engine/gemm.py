@@ -30,6 +30,7 @@ from .jit import device_function
 from .pack import NR, PANEL_ROW_BYTES, copy_rows
 from .vectors import (
     LINE_BYTES,
+    NO_PREFETCH,
     VECTOR_BYTES,
     VectorBuilder,
     address,
@@ -48,7 +49,6 @@ NT_MC, NT_KC_BYTES = 16, 1024
 NN_KC_BYTES, NN_NC_BYTES = 1024, 512
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
-NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile gemm_nn for another type
 
 _INTP = types.intp
 _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
@@ -57,24 +57,28 @@ _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
 # ---- micro-kernels ----
 
 
-def gemm_nt_microkernel(rows, columns):
+def gemm_nt_microkernel(rows, columns, prefetch=False):
     """Return the micro-kernel of gemm_nt for `rows` rows of A and `columns` rows of B.
 
-    It computes C[c, i] += Σ_j A[i, j] B[c, j] for j < k.
+    It computes C[c, i] += Σ_j A[i, j] B[c, j] for j < k. With `prefetch`, it prefetches
+    prefetch_distance bytes ahead of its loads from A; that is fixed at compile time, because a test
+    in the loop would cost more than it saves.
     """
 
     @intrinsic
-    def microkernel(typingctx, zero, A, B, C, k):
+    def microkernel(typingctx, zero, A, B, C, k, prefetch_distance):
         def generate(context, builder, signature, args):
             v = VectorBuilder(builder, zero)
             (A, lda), (B, ldb), (C, ldc) = (v.unpack(matrix) for matrix in args[1:4])
             a_rows = [v.pointer(A, builder.mul(v.intp(i), lda)) for i in range(rows)]
             b_rows = [v.pointer(B, builder.mul(v.intp(c), ldb)) for c in range(columns)]
 
-            def add(sums, load):
+            def add(sums, j, load):
                 b, new = [load(row) for row in b_rows], []
                 for i, row in enumerate(a_rows):  # one of A at a time: more would not fit
                     a = load(row)
+                    if prefetch:
+                        v.prefetch(builder.gep(row, [j]), args[5])
                     new += [v.multiply_add(a, b[c], sums[i * columns + c]) for c in range(columns)]
                 return new
 
@@ -82,12 +86,12 @@ def gemm_nt_microkernel(rows, columns):
             mask = v.mask(builder.sub(args[4], full))
             sums = [v.zero()] * (rows * columns)
             sums = v.loop(
-                full, v.lanes, sums, lambda j, sums: add(sums, lambda row: v.load(row, j))
+                full, v.lanes, sums, lambda j, sums: add(sums, j, lambda row: v.load(row, j))
             )
             sums = v.conditional(
                 builder.icmp_signed("<", full, args[4]),
                 sums,
-                lambda: add(sums, lambda row: v.masked_load(row, mask, full)),
+                lambda: add(sums, full, lambda row: v.masked_load(row, mask, full)),
             )
             for c in range(columns):
                 total = v.horizontal_sums(sums[c::columns])
@@ -97,7 +101,7 @@ def gemm_nt_microkernel(rows, columns):
                 builder.store(total, row, align=v.size)
             return context.get_dummy_value()
 
-        return types.void(zero, _PAIR, _PAIR, _PAIR, _INTP), generate
+        return types.void(zero, _PAIR, _PAIR, _PAIR, _INTP, _INTP), generate
 
     return microkernel
 
@@ -108,8 +112,7 @@ def gemm_nn_microkernel(most, prefetch):
     It computes C[c, j] += Σ_i P[c, i] A[i, j] for i < k, with blocks = (rows, vectors) and shape =
     (columns of A in the block, k). A block of 0 vectors is one vector that is not full; no other is
     read through a mask, which costs some processors a second instruction. With `prefetch`, it
-    prefetches prefetch_distance bytes ahead of its loads from A. `prefetch` is fixed at compile
-    time: a test in the loop would cost more than it saves.
+    prefetches as that of gemm_nt, and has blocks of NN_NR vectors alone, to compile less.
     """
 
     @intrinsic
@@ -118,9 +121,8 @@ def gemm_nn_microkernel(most, prefetch):
             v = VectorBuilder(builder, zero)
             (mr, nr), A, P, C, shape = (v.unpack(pack) for pack in args[1:6])
             distance = args[6] if prefetch else None
-            sizes = {
-                (r, u): r * (NN_NR + 1) + u for r in range(1, most + 1) for u in range(NN_NR + 1)
-            }
+            vectors = [NN_NR] if prefetch else range(NN_NR + 1)
+            sizes = {(r, u): r * (NN_NR + 1) + u for r in range(1, most + 1) for u in vectors}
             cases = {
                 number: functools.partial(_emit_gemm_nn, v, size, A, P, C, shape, distance)
                 for size, number in sizes.items()
@@ -177,23 +179,27 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
 # ---- the products ----
 
 _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
+_nt_prefetching_2, _nt_prefetching_3 = (gemm_nt_microkernel(NT_MR, n, True) for n in (2, 3))
 _nt_row_2, _nt_row_3 = (gemm_nt_microkernel(1, columns) for columns in (2, 3))
 
 
 @device_function
-def gemm_nt_row(zero, A, B, C, shape):
+def gemm_nt_row(zero, A, B, C, shape, prefetch_distance):
     """Compute what gemm_nt does for one row of B."""
     keep_out_of_line()
-    gemv_t(zero, A, B[0], C[0], (shape[0], shape[2]))
+    gemv_t(zero, A, B[0], C[0], (shape[0], shape[2]), prefetch_distance)
 
 
 @device_function
-def gemm_nt(zero, A, B, C, shape):
-    """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j)."""
+def gemm_nt(zero, A, B, C, shape, prefetch_distance):
+    """Compute C[c, i] += Σ_j A[i, j] B[c, j]; shape = (rows of A, rows of B, length of j).
+
+    It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
+    """
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
     if n == 1:
-        gemv_t(zero, (A, lda), B, C, (m, k))
+        gemv_t(zero, (A, lda), B, C, (m, k), prefetch_distance)
         return
     kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
@@ -208,10 +214,15 @@ def gemm_nt(zero, A, B, C, shape):
                 b = B + c * ldb + pc * size, ldb
                 for i in range(ic, min(ic + mc, full), NT_MR):  # loop 1: MR rows of A
                     a, s = (A + i * lda + pc * size, lda), (C + c * ldc + i * size, ldc)
-                    if nr == 3:
-                        _nt_3(zero, a, b, s, length)
+                    if block == 0 and prefetch_distance != NO_PREFETCH:  # not for every block
+                        if nr == 3:
+                            _nt_prefetching_3(zero, a, b, s, length, prefetch_distance)
+                        else:
+                            _nt_prefetching_2(zero, a, b, s, length, prefetch_distance)
+                    elif nr == 3:
+                        _nt_3(zero, a, b, s, length, NO_PREFETCH)
                     else:
-                        _nt_2(zero, a, b, s, length)
+                        _nt_2(zero, a, b, s, length, NO_PREFETCH)
                 c += nr
     for i in range(full, m):
         c = 0
@@ -219,9 +230,9 @@ def gemm_nt(zero, A, B, C, shape):
             nr = (n - c) // (n_blocks - block)
             a, b, s = (A + i * lda, lda), (B + c * ldb, ldb), (C + c * ldc + i * size, ldc)
             if nr == 3:
-                _nt_row_3(zero, a, b, s, k)
+                _nt_row_3(zero, a, b, s, k, NO_PREFETCH)
             else:
-                _nt_row_2(zero, a, b, s, k)
+                _nt_row_2(zero, a, b, s, k, NO_PREFETCH)
             c += nr
 
 
@@ -242,7 +253,7 @@ def make_gemm_nn(most):
         (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
         lanes = VECTOR_BYTES // size
         if m == 1:
-            done = gemv_n(zero, (A, lda), (P, step), C, (n, k))
+            done = gemv_n(zero, (A, lda), (P, step), C, (n, k), prefetch_distance)
             if done == k:
                 return
             A, P, k = A + done * lda, P + done * step, k - done
@@ -275,8 +286,8 @@ def make_gemm_nn(most):
                     for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
                         mr = (m - c) // (m_blocks - m_block)
                         p = P + c * ldp + pc * step, ldp, step
-                        # With more rows of C, the hardware prefetcher keeps up with the arithmetic.
-                        if m_blocks == 1 and prefetch_distance != NO_PREFETCH:
+                        once = m_block == 0 and prefetch_distance != NO_PREFETCH
+                        if once and nr == NN_NR and not packed:
                             distance = prefetch_distance
                             prefetching(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, distance)
                         else:

@@ -20,7 +20,7 @@ import numpy as np
 from numba import carray
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
-from .gemm import NN_KC_BYTES, NO_PREFETCH, gemm_nn, gemm_nt
+from .gemm import NN_KC_BYTES, gemm_nn, gemm_nt
 from .jit import device_function, jit
 from .pack import carve, copy_block, numbers_of_block, padded
 from .reduce import Goal, totals, write_rows, write_run
@@ -36,7 +36,14 @@ from .tile_pass import (
     transpose,
     whole_vectors,
 )
-from .vectors import VECTOR_BYTES, address, itemsize, keep_out_of_line, stack_memory
+from .vectors import (
+    NO_PREFETCH,
+    VECTOR_BYTES,
+    address,
+    itemsize,
+    keep_out_of_line,
+    stack_memory,
+)
 
 WIDE_D, WIDE_K = 256, 24  # sizes of a layer from which this pass is the faster one
 HEAVY, FEW_ROWS = 2**14, 192  # parameters for which that holds where rows are few
@@ -226,7 +233,7 @@ def backward(H, W2, R2, G, n):
     """Add the residual of the hidden units, (R2 W2ᵀ) [H > 0], to G."""
     (units, K), zero, size = W2.shape, H.dtype.type(0), H.itemsize
     r, g = (address(R2), R2.strides[0]), (address(G), G.strides[0])
-    gemm_nt(zero, (address(W2), K * size), r, g, (units, n, K))
+    gemm_nt(zero, (address(W2), K * size), r, g, (units, n, K), NO_PREFETCH)
     for i in range(n):
         for j in range(units):
             G[i, j] = zero if H[i, j] == 0 else G[i, j]

@@ -16,11 +16,11 @@ from numba import types
 from numba.extending import overload, register_jitable
 
 from .atomics import atomic_add
-from .gemm import NO_PREFETCH, gemm_nn, gemm_nn_row, gemm_nt, gemm_nt_row
+from .gemm import NT_KC_BYTES, NT_MC, gemm_nn, gemm_nn_row, gemm_nt, gemm_nt_row
 from .jit import device_function, jit, jit_inline
 from .pack import carve, copy_block, padded
 from .summation import dot, total
-from .vectors import LINE_BYTES, address, keep_out_of_line
+from .vectors import LINE_BYTES, NO_PREFETCH, address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
@@ -29,6 +29,8 @@ CHUNK_NANOSECONDS = 30_000  # a shorter call hardly repays the use of a helper t
 MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay one more partial gradient; chunks
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many
 LAST_CACHE_BYTES = 2**25  # roughly, of all threads
+# See `prefetch_distances`. Shorter rows are one stream to the hardware prefetcher.
+STREAM_BYTES, BYTES_AHEAD, COLUMN_BYTES_AHEAD = 2**8, NT_MC * NT_KC_BYTES, 2**9
 SQUARE = 16  # scores or targets at a time, in a block that is read by rows, written by columns
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
@@ -101,6 +103,24 @@ def geometry(N, D, K, above, size, by_columns, halves):
     if above > 0:
         numbers += gradient_length(K, above)[0] + above
     return tile, rows, (N + rows - 1) // rows, scratch_rows, numbers
+
+
+@register_jitable
+def prefetch_distances(shape, size, stride, K, tile, by_columns):
+    """Return how far ahead of their loads the products of a tile prefetch: scores, gradient.
+
+    They do so where X comes from memory, for what the hardware does not foresee: in rows, `stride`
+    bytes apart, the next block of gemm_nt (or some bytes of the same row, if a block is more than a
+    tile) and the next tile; in columns a few vectors.
+    """
+    if 2 * shape[0] * shape[1] * size < LAST_CACHE_BYTES:
+        return NO_PREFETCH, NO_PREFETCH
+    if by_columns:
+        return COLUMN_BYTES_AHEAD, NO_PREFETCH
+    block = NT_MC * stride
+    if K == 1 and not STREAM_BYTES <= stride < TILE_BYTES // NT_MC:  # read as fast as foreseen
+        return NO_PREFETCH, NO_PREFETCH
+    return max(BYTES_AHEAD, block) if block < TILE_BYTES else BYTES_AHEAD, tile * stride
 
 
 # ---- small loops ----
@@ -323,7 +343,7 @@ def hidden_layer(residual: Callable[..., Any]) -> Any:
         gemm_nn(zero, h, (address(W2), size, K * size), z, (K, n, H), NO_PREFETCH)
         loss, invalid = residual(Z, y, s, scratch, (), partial, want_loss, want_gradient)
         if want_gradient:
-            gemm_nt(zero, h, z, (address(partial), row * size), (H, K, n))
+            gemm_nt(zero, h, z, (address(partial), row * size), (H, K, n), NO_PREFETCH)
             for k in range(K):
                 partial[K * row + k] += total(Z[k], n)
             for j in range(H):
@@ -406,8 +426,8 @@ def hidden_product(product: Callable[..., Any]) -> Any:
         gemm_nn(zero, Rh, (w, size, K * size), Rz, (K, n, H), NO_PREFETCH)
         loss, invalid = product(Z, y, s, scratch, (), partial, want_loss, want_gradient)
         Rr, r = z, Rz  # which are there now
-        gemm_nt(zero, h, Rr, c, (H, K, n))
-        gemm_nt(zero, Rh, r, c, (H, K, n))
+        gemm_nt(zero, h, Rr, c, (H, K, n), NO_PREFETCH)
+        gemm_nt(zero, Rh, r, c, (H, K, n), NO_PREFETCH)
         for k in range(K):
             partial[K * row + k] += total(Z[k], n)
         for j in range(H):
@@ -457,6 +477,8 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
         # are more than four scores, because such rows collide in the L1 cache.
         strided, paged = X.strides[1] != size and D > 1, K > 4 and X.strides[0] % 4096 == 0
         copied = gathered or (not fortran and (strided or paged))
+        distances = prefetch_distances((N, D), size, X.strides[0], K, tile, fortran)
+        of_scores, of_gradient = (NO_PREFETCH, NO_PREFETCH) if copied else distances
         # The memory of this thread, in one piece: a small call spends much on allocations.
         of_copy, of_Wt, of_S = tile if copied else 0, K if K > 1 else 0, K + scratch_rows + 1
         memory = np.empty((of_copy + of_Wt) * padded(D) + of_S * padded(tile) + LINE_BYTES, X.dtype)
@@ -504,9 +526,9 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
                         S[outputs + k] = vector[1][k]
                 if fortran:
                     columns, w = (x[0], X.strides[1]), (w, Wt.strides[0], size)
-                    nn(zero, columns, w, scores, (K, n, D), NO_PREFETCH)
+                    nn(zero, columns, w, scores, (K, n, D), of_scores)
                 else:
-                    nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D))
+                    nt(zero, x[:2], (w, Wt.strides[0]), scores, (n, K, D), of_scores)
                 partial_rest = partial[length + outputs :]
                 losses, n_invalid = residual(
                     S, labels, s, scratch, rest, partial_rest, want_loss, want_gradient
@@ -515,10 +537,9 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
                 invalid += n_invalid
                 if want_gradient:
                     if fortran:
-                        nt(zero, (x[0], X.strides[1]), scores, g, (D, outputs, n))
+                        nt(zero, (x[0], X.strides[1]), scores, g, (D, outputs, n), NO_PREFETCH)
                     else:
-                        last = copied or start + tile >= stop
-                        distance = NO_PREFETCH if last else tile * X.strides[0]
+                        distance = of_gradient if start + tile < stop else NO_PREFETCH
                         r, shape = (scores[0], scores[1], size), (outputs, D, n)
                         nn(zero, x[:2], r, g, shape, distance)
                     for k in range(outputs):

@@ -20,6 +20,7 @@ VECTOR_BYTES = int(os.environ.get("KERNELS_VECTOR_BYTES", _WIDEST))
 LINE_BYTES = 64  # of the caches
 LONG_ROW_BYTES = 512  # from where on each row is a stream of its own to the hardware prefetcher
 STARTED_LINES = 4  # of a row, after which the hardware prefetches the others
+NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile a product once more
 FUSED = "+fma" in host_features() or "+neon" in host_features()
 
 

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from kernels.engine.gemm import NO_PREFETCH, gemm_nn, gemm_nt
+from kernels.engine.gemm import gemm_nn, gemm_nt
 from kernels.engine.jit import jit
 from kernels.engine.pack import padded
-from kernels.engine.vectors import address
+from kernels.engine.vectors import NO_PREFETCH, address
 from tests.helpers.marks import compiled
 
 pytestmark = compiled
 
 
 @jit
-def products(zero, A, B, P, C, D):
+def products(zero, A, B, P, C, D, prefetch_distance):
     """C += B Aᵀ and D += P A."""
     a, c, d = (
         (address(A), A.strides[0]),
@@ -21,9 +21,9 @@ def products(zero, A, B, P, C, D):
         (address(D), D.strides[0]),
     )
     (m, k), n = A.shape, len(B)
-    gemm_nt(zero, a, (address(B), B.strides[0]), c, (m, n, k))
+    gemm_nt(zero, a, (address(B), B.strides[0]), c, (m, n, k), prefetch_distance)
     p = address(P), P.strides[0], P.strides[1]
-    gemm_nn(zero, a, p, d, (n, k, m), NO_PREFETCH)
+    gemm_nn(zero, a, p, d, (n, k, m), prefetch_distance)
 
 
 @jit
@@ -56,7 +56,11 @@ def test_products_of_any_shape(dtype):
         wide = np.longdouble
         want_C = C[:, :m] + B.astype(wide) @ A.astype(wide).T
         want_D = D[:, :k] + P.astype(wide) @ A.astype(wide)
-        products(dtype(0), A, B, P, C, D)
+        prefetched_C, prefetched_D = C.copy(), D.copy()
+        products(dtype(0), A, B, P, prefetched_C, prefetched_D, np.intp(4096))  # beyond the end too
+        products(dtype(0), A, B, P, C, D, NO_PREFETCH)
+        assert np.array_equal(prefetched_C[:, :m], C[:, :m])
+        assert np.array_equal(prefetched_D[:, :k], D[:, :k])
         for got, want, factors, terms in (
             (C[:, :m], want_C, (B, A.T), k),
             (D[:, :k], want_D, (P, A), m),
