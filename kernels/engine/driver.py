@@ -17,7 +17,7 @@ from .cache import entry_point
 from .feature_pass import blocks_of_features, make_feature_pass
 from .jit import device_function, jit, jit_inline
 from .parameter_pass import make_parameter_pass, many_parameters, plan_pass
-from .reduce import Goal, reduce_layer, squares, totals
+from .reduce import AT_START, Goal, reduce_layer, squares, totals
 from .team import TEAM, make_shared
 from .tile_pass import (
     CHUNK_NANOSECONDS,
@@ -95,7 +95,7 @@ def make_sample_pass(
         averaging = reg, rate, weight
         if want_gradient:
             layer, place = (penalised[0], penalised[1]), (written[0], written[1])
-            invalid += reduce_layer(partials, 0, layer, place, goal, averaging)
+            invalid += reduce_layer(partials, AT_START, layer, place, goal, averaging)
             if two_layers:
                 start = gradient_length(D, K)[0] + K
                 layer, place = (penalised[2], penalised[3]), (written[2], written[3])

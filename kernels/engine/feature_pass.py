@@ -31,7 +31,7 @@ from .narrow import (
     write_strips,
 )
 from .pack import carve, padded
-from .reduce import Goal, reduce_layer, write_run
+from .reduce import AT_START, Goal, reduce_layer, write_run
 from .summation import total
 from .team import FAILED, WAITED, make_shared
 from .tile_pass import (
@@ -180,7 +180,7 @@ def make_feature_pass(  # noqa: C901
                     if two_layers:
                         upper, place = (rest[0], rest[1]), (written[2], written[3])
                         averaging = reg, rate, weights
-                        wrong += reduce_layer(partial, 0, upper, place, goal, averaging)
+                        wrong += reduce_layer(partial, AT_START, upper, place, goal, averaging)
             sums[2 + block] = wrong
             block = blocks - 1 - atomic_add(counters, AGAIN, 1)
 
@@ -196,6 +196,9 @@ def make_feature_pass(  # noqa: C901
         counters = carray(stack_memory(COUNTERS_BYTES), 2 * DONE, np.int64)
         call = batch, layers, written, plan, (scores, sums, counters, team), asked
         run_shared_pass(call, counters, team, helpers)
-        return sums[0], sums[1], sums[2:].sum()
+        invalid = 0.0
+        for wrong in sums[2:]:
+            invalid += wrong
+        return sums[0], sums[1], invalid
 
     return run

@@ -106,8 +106,8 @@ def gemm_nt_microkernel(rows, columns, prefetch=False):
     return microkernel
 
 
-def gemm_nn_microkernel(most, prefetch):
-    """Return the micro-kernel of gemm_nn for up to `most` rows of P and NN_NR vectors of A's row.
+def gemm_nn_microkernel(rows, prefetch=False):
+    """Return the micro-kernel of gemm_nn for these numbers of rows of P, and vectors of A's row.
 
     It computes C[c, j] += Σ_i P[c, i] A[i, j] for i < k, with blocks = (rows, vectors) and shape =
     (columns of A in the block, k). A block of 0 vectors is one vector that is not full; no other is
@@ -122,7 +122,7 @@ def gemm_nn_microkernel(most, prefetch):
             (mr, nr), A, P, C, shape = (v.unpack(pack) for pack in args[1:6])
             distance = args[6] if prefetch else None
             vectors = [NN_NR] if prefetch else range(NN_NR + 1)
-            sizes = {(r, u): r * (NN_NR + 1) + u for r in range(1, most + 1) for u in vectors}
+            sizes = {(r, u): r * (NN_NR + 1) + u for r in rows for u in vectors}
             cases = {
                 number: functools.partial(_emit_gemm_nn, v, size, A, P, C, shape, distance)
                 for size, number in sizes.items()
@@ -180,6 +180,8 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
 
 _nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
 _nt_prefetching_2, _nt_prefetching_3 = (gemm_nt_microkernel(NT_MR, n, True) for n in (2, 3))
+_nn_row, _nn_row_prefetching = (gemm_nn_microkernel([1], prefetch) for prefetch in (False, True))
+_nn, _nn_prefetching = (gemm_nn_microkernel(range(2, NN_MR + 1), p) for p in (False, True))
 _nt_row_2, _nt_row_3 = (gemm_nt_microkernel(1, columns) for columns in (2, 3))
 
 
@@ -236,66 +238,71 @@ def gemm_nt(zero, A, B, C, shape, prefetch_distance):
             c += nr
 
 
-def make_gemm_nn(most):
-    """Return gemm_nn for any number of rows of C, of which at most so many are computed at a time.
+@device_function
+def gemm_nn_row(zero, A, P, C, shape, prefetch_distance):
+    """Compute what gemm_nn does for one row of C."""
+    keep_out_of_line()
+    (A, lda), (P, _, step), C, (_, n, k), size = A, P, C[0], shape, itemsize(zero)
+    lanes, depth = VECTOR_BYTES // size, NN_KC_BYTES // size
+    done = gemv_n(zero, (A, lda), (P, step), C, (n, k), prefetch_distance)
+    for pc in range(done, k, depth):
+        kc, v, p = min(depth, k - pc), 0, (P + pc * step, size, step)
+        while v * lanes < n:
+            nr = min(NN_NR, n // lanes - v)
+            block = min(max(nr, 1) * lanes, n - v * lanes), kc
+            a, c = (A + pc * lda + v * VECTOR_BYTES, lda), (C + v * VECTOR_BYTES, size)
+            if nr == NN_NR and prefetch_distance != NO_PREFETCH:
+                _nn_row_prefetching(zero, (1, nr), a, p, c, block, prefetch_distance)
+            else:
+                _nn_row(zero, (1, nr), a, p, c, block, NO_PREFETCH)
+            v += max(nr, 1)
 
-    With 1 there is less to compile, for code that has no more.
+
+@device_function
+def gemm_nn(zero, A, P, C, shape, prefetch_distance):
+    """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
+
+    It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
     """
-    plain, prefetching = (gemm_nn_microkernel(most, prefetch) for prefetch in (False, True))
-
-    @device_function
-    def gemm_nn(zero, A, P, C, shape, prefetch_distance):
-        """Compute C[c, j] += Σ_i P[c, i] A[i, j]; shape = (rows of C, columns of C, length of i).
-
-        It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
-        """
-        keep_out_of_line()
-        (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
-        lanes = VECTOR_BYTES // size
-        if m == 1:
-            done = gemv_n(zero, (A, lda), (P, step), C, (n, k), prefetch_distance)
-            if done == k:
-                return
-            A, P, k = A + done * lda, P + done * step, k - done
-        packed, m_blocks = most > 1 and m >= PACK_MIN_ROWS, (m + most - 1) // most
-        depth, columns = NN_KC_BYTES // size, max(n, 1)
-        if packed:  # whole panels, in groups as even as possible
-            n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
-            parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
-            columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
-        panels = carray(stack_memory(LINE_BYTES), LINE_BYTES, np.uint8)
-        if packed:
-            panels = np.empty(min(depth, k) * NN_NC_BYTES + LINE_BYTES, np.uint8)
-        for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
-            kc = min(depth, k - pc)
-            for jc in range(0, n, columns):  # loop 3: panels packed at a time
-                nc = min(columns, n - jc)
-                first = A + pc * lda + jc * size, lda
-                panel, full = (address(panels) + 63) & -64, nc // lanes  # aligned to a cache line
+    keep_out_of_line()
+    if shape[0] == 1:
+        gemm_nn_row(zero, A, P, C, shape, prefetch_distance)
+        return
+    (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
+    lanes = VECTOR_BYTES // size
+    packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR
+    depth, columns = NN_KC_BYTES // size, max(n, 1)
+    if packed:  # whole panels, in groups as even as possible
+        n_panels = max(1, (n * size + PANEL_ROW_BYTES - 1) // PANEL_ROW_BYTES)
+        parts = (n_panels * PANEL_ROW_BYTES + NN_NC_BYTES - 1) // NN_NC_BYTES
+        columns = (n_panels + parts - 1) // parts * PANEL_ROW_BYTES // size
+    panels = carray(stack_memory(LINE_BYTES), LINE_BYTES, np.uint8)
+    if packed:
+        panels = np.empty(min(depth, k) * NN_NC_BYTES + LINE_BYTES, np.uint8)
+    for pc in range(0, k, depth):  # loop 4: chunks of the contracted length
+        kc = min(depth, k - pc)
+        for jc in range(0, n, columns):  # loop 3: panels packed at a time
+            nc = min(columns, n - jc)
+            first = A + pc * lda + jc * size, lda
+            panel, full = (address(panels) + 63) & -64, nc // lanes  # aligned to a cache line
+            if packed:
+                panel_bytes, full = kc * PANEL_ROW_BYTES, (nc + lanes - 1) // lanes
+                copy_rows(zero, first, (nc, kc), (panel, PANEL_ROW_BYTES, panel_bytes))
+            v = 0
+            while v * lanes < nc:  # loop 2: NR vectors, or fewer, or one that is not full
+                nr = min(NN_NR, full - v)
+                block = min(max(nr, 1) * lanes, nc - v * lanes), kc
+                a = first[0] + v * VECTOR_BYTES, lda
                 if packed:
-                    panel_bytes, full = kc * PANEL_ROW_BYTES, (nc + lanes - 1) // lanes
-                    copy_rows(zero, first, (nc, kc), (panel, PANEL_ROW_BYTES, panel_bytes))
-                v = 0
-                while v * lanes < nc:  # loop 2: NR vectors, or fewer, or one that is not full
-                    nr = min(NN_NR, full - v)
-                    block = min(max(nr, 1) * lanes, nc - v * lanes), kc
-                    a = first[0] + v * VECTOR_BYTES, lda
-                    if packed:
-                        a = panel + v * VECTOR_BYTES * kc, PANEL_ROW_BYTES
-                    c, s = 0, C + (jc + v * lanes) * size
-                    for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
-                        mr = (m - c) // (m_blocks - m_block)
-                        p = P + c * ldp + pc * step, ldp, step
-                        once = m_block == 0 and prefetch_distance != NO_PREFETCH
-                        if once and nr == NN_NR and not packed:
-                            distance = prefetch_distance
-                            prefetching(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, distance)
-                        else:
-                            plain(zero, (mr, nr), a, p, (s + c * ldc, ldc), block, NO_PREFETCH)
-                        c += mr
-                    v += max(nr, 1)
-
-    return gemm_nn
-
-
-gemm_nn, gemm_nn_row = make_gemm_nn(NN_MR), make_gemm_nn(1)
+                    a = panel + v * VECTOR_BYTES * kc, PANEL_ROW_BYTES
+                c, s = 0, C + (jc + v * lanes) * size
+                for m_block in range(m_blocks):  # loop 1: MR rows of P and C, or fewer
+                    mr = (m - c) // (m_blocks - m_block)
+                    p, row = (P + c * ldp + pc * step, ldp, step), (s + c * ldc, ldc)
+                    once = m_block == 0 and prefetch_distance != NO_PREFETCH
+                    if once and nr == NN_NR and not packed:
+                        _nn_prefetching(zero, (mr, nr), a, p, row, block, prefetch_distance)
+                    else:
+                        _nn(zero, (mr, nr), a, p, row, block, NO_PREFETCH)
+                    c += mr
+                v += max(nr, 1)

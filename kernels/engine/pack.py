@@ -5,7 +5,7 @@ tuple of its address and its strides in bytes, as in gemm.py.
 """
 
 from numba import types
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
 from .jit import device_function
 from .vectors import VECTOR_BYTES, VectorBuilder, address, itemsize, keep_out_of_line
@@ -18,7 +18,7 @@ _INTP = types.intp
 _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
 
 
-@device_function
+@register_jitable
 def padded(n):
     """Return the length of a row of C for n elements: whole blocks of both products and dtypes.
 

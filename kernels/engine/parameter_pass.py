@@ -18,10 +18,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import carray
+from numba.extending import register_jitable
 
 from .atomics import atomic_add, atomic_advance, atomic_load, wait_a_moment
 from .gemm import NN_KC_BYTES, gemm_nn, gemm_nt
-from .jit import device_function, jit
+from .jit import device_function
 from .pack import carve, copy_block, numbers_of_block, padded
 from .reduce import Goal, totals, write_rows, write_run
 from .summation import total
@@ -80,15 +81,15 @@ class Plan(NamedTuple):
     numbers: int  # for each item, that the threads share as scratch
 
 
-@device_function
+@register_jitable
 def is_wide(D, K, size):
     """Return whether a layer has enough features, and classes that fill vectors."""
     lanes = VECTOR_BYTES // size
-    used = K / ((K + lanes - 1) // lanes * lanes)
-    return D >= WIDE_D and K >= WIDE_K and used >= 0.75
+    whole = (K + lanes - 1) // lanes * lanes
+    return D >= WIDE_D and K >= WIDE_K and 3 * whole <= 4 * K
 
 
-@jit
+@register_jitable
 def many_parameters(N, D, K, above, size):
     """Return whether this pass is taken; `above` is the number of classes above K hidden units."""
     parameters = K * (D + above)
@@ -98,7 +99,7 @@ def many_parameters(N, D, K, above, size):
     return is_wide(D, K, size) or is_wide(K, above, size) or heavy
 
 
-@device_function
+@register_jitable(error_model="numpy")
 def block_length(n, least, most, multiple):
     """Return the length of blocks of n: ITEMS, or another even number of them, or one."""
     blocks = max((n + most - 1) // most, min(ITEMS, n // least), 1)
@@ -106,7 +107,7 @@ def block_length(n, least, most, multiple):
     return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
-@device_function
+@register_jitable
 def row_length(K):
     """Return the length of a row of a block of the gradient: short ones are averaged as one run.
 
@@ -116,13 +117,13 @@ def row_length(K):
     return K if K < SHORT_ROW else whole_vectors(K)
 
 
-@device_function
+@register_jitable
 def half(n):
     """Return half of n, for two threads, unless that is too little."""
     return max(n // 2, LEAST_BLOCK)
 
 
-@jit
+@register_jitable(error_model="numpy")
 def plan_pass(N, D, K, above, size, halves):
     """Return the Plan of a pass; `halves` is 2 for a Hessian-vector product, else 1."""
     width, width_above = whole_vectors(K), whole_vectors(above)

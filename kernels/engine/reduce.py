@@ -8,12 +8,13 @@ from numba.extending import register_jitable
 
 from .average import average
 from .jit import device_function
-from .summation import dot
+from .summation import add_to_sums, dot
 from .tile_pass import SQUARE, gradient_length
-from .vectors import keep_out_of_line, stack_memory
+from .vectors import address, keep_out_of_line, stack_memory
 
 BLOCK = 256  # elements that are added over the chunks at a time
-BLOCK_BYTES = 8 * BLOCK
+AT_START = np.intp(0)  # of a partial gradient; a literal 0 would compile reduce_layer once more
+BLOCK_BYTES = 8 * BLOCK + 128  # the last vector may not be full
 
 
 class Goal(IntEnum):
@@ -98,33 +99,31 @@ def reduce_layer(partials, start, layer, out, goal, settings):
     """
     keep_out_of_line()
     (W, b), (dW, db), (_, rate, weight) = layer, out, settings
-    (D, K), invalid = W.shape, 0
+    (D, K), zero, size, invalid = W.shape, partials.dtype.type(0), partials.itemsize, 0
     length, row = gradient_length(D, K)
     width = min(K, SQUARE)
     height = BLOCK // width
-    memory = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
-    others = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64) if K > 1 else memory
-    block, rows = memory[: width * height].reshape(width, height), others[: width * height]
+    sums = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
+    others = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
+    rows = others if K > 1 else sums
     for i in range(0, D, height):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
-            block[:] = 0
+            sums[:] = 0
             for chunk in range(len(partials)):
+                part = address(partials) + chunk * partials.strides[0] + (start + i) * size
                 for k in range(w):
-                    offset, sums = start + (j + k) * row + i, block[k]
-                    part = partials[chunk, offset : offset + h]
-                    for d in range(h):
-                        sums[d] += part[d]
+                    here = address(sums) + k * height * sums.itemsize
+                    add_to_sums(zero, part + (j + k) * row * size, h, here)
             for k in range(w if K > 1 else 0):
                 for d in range(h):
-                    rows[d * width + k] = block[k, d]
+                    rows[d * width + k] = sums[k * height + d]
             invalid += write_rows(rows, width, (i, j), (h, w), (W, dW), goal, settings)
     for j in range(0, K, BLOCK):
         w = min(BLOCK, K - j)
-        sums, offset = memory[:w], start + length + j
         sums[:] = 0
         for chunk in range(len(partials)):
-            for k in range(w):
-                sums[k] += partials[chunk, offset + k]
-        invalid += write_run(sums, b[j : j + w], db[j : j + w], goal, (0.0, rate, weight))
+            part = address(partials) + chunk * partials.strides[0]
+            add_to_sums(zero, part + (start + length + j) * size, w, address(sums))
+        invalid += write_run(sums[:w], b[j : j + w], db[j : j + w], goal, (0.0, rate, weight))
     return invalid

@@ -66,6 +66,33 @@ def _sum_of_products(typingctx, zero, A, B, n):
     return types.float64(zero, types.intp, types.intp, types.intp), generate
 
 
+@intrinsic
+def add_to_sums(typingctx, zero, numbers, n, sums):
+    """Add n numbers of the dtype of `zero` to as many sums in float64; both are addresses.
+
+    The sums have room for whole vectors.
+    """
+
+    def generate(context, builder, signature, args):
+        v = VectorBuilder(builder, zero)
+        first, n, wide = v.pointer(args[1]), args[2], ir.VectorType(ir.DoubleType(), v.lanes)
+        full = builder.and_(n, v.intp(-v.lanes))
+
+        def add(j, load):
+            place = builder.add(args[3], builder.mul(j, v.intp(8)))
+            place = builder.inttoptr(place, wide.as_pointer())
+            terms = load if v.size == 8 else builder.fpext(load, wide)
+            builder.store(builder.fadd(builder.load(place, align=8), terms), place, align=8)
+            return []
+
+        v.loop(full, v.lanes, [], lambda j, _: add(j, v.load(first, j)))
+        with builder.if_then(builder.icmp_signed("<", full, n)):
+            add(full, v.masked_load(first, v.mask(builder.sub(n, full)), full))
+        return context.get_dummy_value()
+
+    return types.void(zero, types.intp, types.intp, types.intp), generate
+
+
 @device_function
 def total(numbers, n):
     """Return the sum of the first n numbers, of unit stride, in their dtype."""

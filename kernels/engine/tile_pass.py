@@ -17,7 +17,7 @@ from numba.extending import overload, register_jitable
 
 from .atomics import atomic_add
 from .gemm import NT_KC_BYTES, NT_MC, gemm_nn, gemm_nn_row, gemm_nt, gemm_nt_row
-from .jit import device_function, jit, jit_inline
+from .jit import device_function, jit_inline
 from .pack import carve, copy_block, padded
 from .summation import dot, total
 from .vectors import LINE_BYTES, NO_PREFETCH, address, keep_out_of_line
@@ -48,7 +48,7 @@ def whole_vectors(n):
     return (n + 15) // 16 * 16
 
 
-@device_function
+@register_jitable
 def gradient_length(D, K):
     """Return the padded size of a partial dW, (K, D), and of a row of it."""
     row = padded(D)
@@ -67,7 +67,7 @@ def rows_of_scratch(K, above, halves):
     return SCRATCH_ROWS + (K + halves * above if above > 0 else 0)
 
 
-@jit
+@register_jitable(error_model="numpy")
 def geometry(N, D, K, above, size, by_columns, halves):
     """Divide a pass into chunks and tiles; `above` is the number of classes above K hidden units.
 

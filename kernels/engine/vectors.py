@@ -216,7 +216,8 @@ def stack_memory(typingctx, size):
         return None
 
     def generate(context, builder, signature, args):
-        memory = cgutils.alloca_once(builder, ir.ArrayType(ir.IntType(8), size.literal_value))
+        # As many bytes, and not an array of them, all of which Numba would set to zero.
+        memory = cgutils.alloca_once(builder, ir.IntType(8), size.literal_value)
         memory.align = LINE_BYTES
         return builder.bitcast(memory, cgutils.voidptr_t)
 
