@@ -37,8 +37,7 @@ def _facts() -> Iterator[tuple[str, str]]:
     features = llvmlite.binding.get_host_cpu_features()
     found = " ".join(name for name in WATCHED if features.get(name)) or "no vectors"
     yield "processor", f"{llvmlite.binding.get_host_cpu_name()}: {found}"
-    fused = "in one" if vectors.FUSED else "in two"
-    yield "vectors", f"{8 * vectors.VECTOR_BYTES} bits, multiply-add {fused}"
+    yield "vectors", f"{8 * vectors.VECTOR_BYTES} bits"
     used, allowed = pool.POOL.default_threads(), pool.cpus()
     yield "threads", f"{used} of the {allowed} CPUs that this process may use"
     for directory, state in cache.cache_state():

@@ -71,7 +71,7 @@ _lookup_environment = _private("core.environment", "lookup_environment")
 _global_compiler_lock = _private("core.compiler_lock", "global_compiler_lock")
 # Without this one: no entries in the user's cache directory.
 _AppDirs = _private("misc.appdirs", "AppDirs")
-# Without this one: vectors of 16 bytes, no fused multiply-add.
+# Without this one: vectors of 16 bytes.
 _get_host_cpu_features = _private("core.codegen", "get_host_cpu_features")
 # Without `CompileResult.entry_point`: the dispatcher, which checks the types in each call.
 

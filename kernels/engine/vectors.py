@@ -21,7 +21,6 @@ LINE_BYTES = 64  # of the caches
 LONG_ROW_BYTES = 512  # from where on each row is a stream of its own to the hardware prefetcher
 STARTED_LINES = 4  # of a row, after which the hardware prefetches the others
 NO_PREFETCH = np.intp(0)  # a prefetch_distance; a literal 0 would compile a product once more
-FUSED = "+fma" in host_features() or "+neon" in host_features()
 
 
 class VectorBuilder:
@@ -105,9 +104,8 @@ class VectorBuilder:
         return self.builder.call(module.globals[name], operands)
 
     def multiply_add(self, a, b, c):
-        if not FUSED:
-            return self.builder.fadd(self.builder.fmul(a, b), c)
-        return self.call(f"llvm.fma.{self.suffix}", self.vector, [a, b, c])
+        """Return a * b + c, in one instruction of every processor that has one."""
+        return self.call(f"llvm.fmuladd.{self.suffix}", self.vector, [a, b, c])
 
     def splat(self, value):
         """Return a vector with `value` in every lane."""

@@ -24,7 +24,7 @@ print("equal")
 """
 X86 = platform.machine() in ("x86_64", "AMD64")
 FOR_X86 = pytest.mark.skipif(not X86, reason="a processor of another kind")
-SMALLER = "assert vectors.VECTOR_BYTES == 16 and not vectors.FUSED"
+SMALLER = "assert vectors.VECTOR_BYTES == 16"
 CASES = [  # each compiles everything anew; the other tests have the width of this processor
     pytest.param("NUMBA_CPU_NAME", "nehalem", SMALLER, marks=FOR_X86),
     *(
