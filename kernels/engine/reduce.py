@@ -14,7 +14,7 @@ from .vectors import address, keep_out_of_line, stack_memory
 
 BLOCK = 256  # elements that are added over the chunks at a time
 AT_START = np.intp(0)  # of a partial gradient; a literal 0 would compile reduce_layer once more
-BLOCK_BYTES = 8 * BLOCK + 128  # the last vector may not be full
+BLOCK_BYTES = 8 * BLOCK
 
 
 class Goal(IntEnum):

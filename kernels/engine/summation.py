@@ -68,26 +68,23 @@ def _sum_of_products(typingctx, zero, A, B, n):
 
 @intrinsic
 def add_to_sums(typingctx, zero, numbers, n, sums):
-    """Add n numbers of the dtype of `zero` to as many sums in float64; both are addresses.
-
-    The sums have room for whole vectors.
-    """
+    """Add n numbers of the dtype of `zero` to as many sums in float64; both are addresses."""
 
     def generate(context, builder, signature, args):
-        v = VectorBuilder(builder, zero)
-        first, n, wide = v.pointer(args[1]), args[2], ir.VectorType(ir.DoubleType(), v.lanes)
+        v, real = VectorBuilder(builder, zero), ir.DoubleType()
+        first, n, sums = v.pointer(args[1]), args[2], builder.inttoptr(args[3], real.as_pointer())
         full = builder.and_(n, v.intp(-v.lanes))
 
-        def add(j, load):
-            place = builder.add(args[3], builder.mul(j, v.intp(8)))
-            place = builder.inttoptr(place, wide.as_pointer())
-            terms = load if v.size == 8 else builder.fpext(load, wide)
-            builder.store(builder.fadd(builder.load(place, align=8), terms), place, align=8)
+        def add(j, number, wide):
+            place = builder.bitcast(builder.gep(sums, [j]), wide.as_pointer())
+            number = builder.fpext(number, wide) if v.size < 8 else number
+            builder.store(builder.fadd(builder.load(place, align=8), number), place, align=8)
             return []
 
-        v.loop(full, v.lanes, [], lambda j, _: add(j, v.load(first, j)))
-        with builder.if_then(builder.icmp_signed("<", full, n)):
-            add(full, v.masked_load(first, v.mask(builder.sub(n, full)), full))
+        wide = ir.VectorType(real, v.lanes)
+        v.loop(full, v.lanes, [], lambda j, _: add(j, v.load(first, j), wide))
+        # One by one: a W of few rows has no more than these.
+        v.loop(n, 1, [], lambda j, _: add(j, builder.load(builder.gep(first, [j])), real), full)
         return context.get_dummy_value()
 
     return types.void(zero, types.intp, types.intp, types.intp), generate

@@ -118,7 +118,7 @@ def prefetch_distances(shape, size, stride, K, tile, by_columns):
     if by_columns:
         return COLUMN_BYTES_AHEAD, NO_PREFETCH
     block = NT_MC * stride
-    if K == 1 and not STREAM_BYTES <= stride < TILE_BYTES // NT_MC:  # read as fast as foreseen
+    if K == 1 and not STREAM_BYTES <= stride < TILE_BYTES // NT_MC:  # which the hardware foresees
         return NO_PREFETCH, NO_PREFETCH
     return max(BYTES_AHEAD, block) if block < TILE_BYTES else BYTES_AHEAD, tile * stride
 

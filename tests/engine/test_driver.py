@@ -1,11 +1,19 @@
 """The plan of a call: which compiled function runs it, and how many items its threads share."""
 
+import gc
+
+import numba
 import numpy as np
 import pytest
 
 from kernels.engine import driver
+from kernels.engine.cache import partial_libraries
 from kernels.engine.driver import FEATURES, PARAMETERS, SAMPLES, Kernel
+from kernels.engine.jit import jit
+from kernels.engine.parameter_pass import many_parameters, plan_pass
+from kernels.engine.tile_pass import geometry
 from tests.helpers.cases import DTYPES
+from tests.helpers.marks import compiled
 
 ALL, SOME = np.empty(0, np.int64), np.arange(40)
 
@@ -78,3 +86,43 @@ def test_a_call_without_numbers_runs_alone(kernel):
             layer = (D,) if K is None else (D, K)
             out = [np.ones(layer), np.ones(layer[1:] or 1)]
             assert kernel.plan(8, X, ALL, out) == (SAMPLES, 1)
+
+
+@jit
+def compiled_plans(N, D, K, above, size, by_columns, halves):
+    return (
+        geometry(N, D, K, above, size, by_columns, halves),
+        many_parameters(N, D, K, above, size),
+        plan_pass(N, D, K, above, size, halves),
+    )
+
+
+@compiled
+def test_compiled_code_plans_as_python_does():
+    rng = np.random.default_rng(66)
+    for _ in range(2000):
+        N, D, K, above = (int(n) for n in np.exp(rng.uniform(0, np.log([1e6, 2e4, 1e3, 1e3]))))
+        above, size = above * int(rng.integers(2)), int(rng.choice([4, 8]))
+        by_columns, halves = bool(rng.integers(2)), int(rng.integers(1, 3))
+        tiles = geometry(N, D, K, above, size, by_columns, halves)
+        items = many_parameters(N, D, K, above, size), plan_pass(N, D, K, above, size, halves)
+        assert compiled_plans(N, D, K, above, size, by_columns, halves) == (tiles, *items)
+
+
+@compiled
+@pytest.mark.parametrize("collects", [True, False])
+def test_compiling_leaves_the_garbage_collector_as_it_was(collects):
+    before, seen = gc.isenabled(), []
+
+    def fail():
+        with partial_libraries(numba.njit(lambda: None)):
+            seen.append(gc.isenabled())
+            raise ZeroDivisionError
+
+    (gc.enable if collects else gc.disable)()
+    try:
+        with pytest.raises(ZeroDivisionError):
+            fail()
+        assert [*seen, gc.isenabled()] == [False, collects]
+    finally:
+        (gc.enable if before else gc.disable)()
