@@ -173,8 +173,9 @@ def partial_libraries(dispatcher: Any) -> Iterator[None]:
     if None in (_JITCodeLibrary, _lookup_environment, _global_compiler_lock, context):
         yield
         return
-    codegen, collects = context.codegen(), gc.isenabled()
+    codegen = context.codegen()
     with _global_compiler_lock:
+        collects = gc.isenabled()  # not while another thread compiles
         codegen._library_class = PartialLibrary  # noqa: SLF001
         gc.disable()  # collections look at all that the compiler has in use: a tenth of the time
         try:

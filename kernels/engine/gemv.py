@@ -25,7 +25,7 @@ _INTP = types.intp
 _PAIR = types.UniTuple(_INTP, 2)
 
 
-def gemv_t_microkernel(rows, prefetch):
+def gemv_t_microkernel(rows, prefetch=False):
     """Return the micro-kernel of one row of B and m rows of A, `rows` of which it reads at a time.
 
     It computes C[i] += Σ_j A[i, j] B[j] for i < m and j < k. Where fewer rows are left, the last
@@ -209,8 +209,8 @@ def gemv_t(zero, A, b, c, shape, prefetch_distance):
 def gemv_n(zero, A, p, c, shape, prefetch_distance):
     """Compute c[j] += Σ_i p[i] A[i, j] where rows are long or narrow; shape = (length of j, of i).
 
-    p is (address, stride). Returns the number of rows that it has added: gemm_nn is as fast for
-    others. It prefetches as gemm_nn does.
+    p is (address, stride). Returns the number of rows that it has added: the micro-kernel of
+    gemm_nn is as fast for others. It prefetches as gemm_nn does.
     """
     (A, lda), (p, step), (n, k), size = A, p, shape, itemsize(zero)
     lanes = VECTOR_BYTES // size

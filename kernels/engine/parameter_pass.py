@@ -107,7 +107,7 @@ def block_length(n, least, most, multiple):
     return ((n + blocks - 1) // blocks + multiple - 1) // multiple * multiple
 
 
-@register_jitable
+@device_function
 def row_length(K):
     """Return the length of a row of a block of the gradient: short ones are averaged as one run.
 

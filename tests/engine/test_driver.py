@@ -1,13 +1,14 @@
 """The plan of a call: which compiled function runs it, and how many items its threads share."""
 
 import gc
+import threading
 
 import numba
 import numpy as np
 import pytest
 
 from kernels.engine import driver
-from kernels.engine.cache import partial_libraries
+from kernels.engine.cache import entry_point, partial_libraries
 from kernels.engine.driver import FEATURES, PARAMETERS, SAMPLES, Kernel
 from kernels.engine.jit import jit
 from kernels.engine.parameter_pass import many_parameters, plan_pass
@@ -124,5 +125,21 @@ def test_compiling_leaves_the_garbage_collector_as_it_was(collects):
         with pytest.raises(ZeroDivisionError):
             fail()
         assert [*seen, gc.isenabled()] == [False, collects]
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+@compiled
+def test_a_thread_that_waits_to_compile_leaves_the_garbage_collector_on():
+    before = gc.isenabled()
+    gc.enable()
+    try:
+        with partial_libraries(numba.njit(lambda: None)):
+            waiting = threading.Thread(target=entry_point, args=(numba.njit(lambda: 1), ()))
+            waiting.start()
+            waiting.join(0.2)
+            assert waiting.is_alive()
+        waiting.join()
+        assert gc.isenabled()
     finally:
         (gc.enable if before else gc.disable)()
