@@ -8,11 +8,11 @@ from numba.extending import register_jitable
 
 from .average import average
 from .jit import device_function
-from .summation import add_to_sums, dot
-from .tile_pass import SQUARE, gradient_length
+from .summation import SUM_COLUMNS, dot, sum_chunks
+from .tile_pass import gradient_length
 from .vectors import address, keep_out_of_line, stack_memory
 
-BLOCK = 256  # elements that are added over the chunks at a time
+BLOCK = 2048  # numbers that are added over the chunks at a time: part of the L1 cache
 AT_START = np.intp(0)  # of a partial gradient; a literal 0 would compile reduce_layer once more
 BLOCK_BYTES = 8 * BLOCK
 
@@ -100,30 +100,21 @@ def reduce_layer(partials, start, layer, out, goal, settings):
     keep_out_of_line()
     (W, b), (dW, db), (_, rate, weight) = layer, out, settings
     (D, K), zero, size, invalid = W.shape, partials.dtype.type(0), partials.itemsize, 0
-    length, row = gradient_length(D, K)
-    width = min(K, SQUARE)
-    height = BLOCK // width
+    (length, row), chunks = gradient_length(D, K), len(partials)
     sums = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
-    others = carray(stack_memory(BLOCK_BYTES), BLOCK, np.float64)
-    rows = others if K > 1 else sums
+    blocks = (K * SUM_COLUMNS + BLOCK - 1) // BLOCK  # as even as possible
+    width = (K + blocks - 1) // blocks
+    height = BLOCK // width // SUM_COLUMNS * SUM_COLUMNS
+    strides = partials.strides[0], row * size
     for i in range(0, D, height):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
-            sums[:] = 0
-            for chunk in range(len(partials)):
-                part = address(partials) + chunk * partials.strides[0] + (start + i) * size
-                for k in range(w):
-                    here = address(sums) + k * height * sums.itemsize
-                    add_to_sums(zero, part + (j + k) * row * size, h, here)
-            for k in range(w if K > 1 else 0):
-                for d in range(h):
-                    rows[d * width + k] = sums[k * height + d]
-            invalid += write_rows(rows, width, (i, j), (h, w), (W, dW), goal, settings)
+            first = address(partials) + (start + j * row + i) * size
+            sum_chunks(zero, first, (chunks, w, h), strides, address(sums), w)
+            invalid += write_rows(sums, w, (i, j), (h, w), (W, dW), goal, settings)
     for j in range(0, K, BLOCK):
         w = min(BLOCK, K - j)
-        sums[:] = 0
-        for chunk in range(len(partials)):
-            part = address(partials) + chunk * partials.strides[0]
-            add_to_sums(zero, part + (start + length + j) * size, w, address(sums))
+        first = address(partials) + (start + length + j) * size
+        sum_chunks(zero, first, (chunks, 1, w), strides, address(sums), 1)
         invalid += write_run(sums[:w], b[j : j + w], db[j : j + w], goal, (0.0, rate, weight))
     return invalid

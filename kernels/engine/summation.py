@@ -12,6 +12,7 @@ from .jit import device_function
 from .vectors import VectorBuilder, address
 
 SUM_VECTORS = 4  # independent sums, to hide the latency of an addition
+SUM_COLUMNS = 16  # that `sum_chunks` adds at a time: whole vectors of both dtypes
 
 
 def _emit_sum(v, n, zero, term):
@@ -67,27 +68,65 @@ def _sum_of_products(typingctx, zero, A, B, n):
 
 
 @intrinsic
-def add_to_sums(typingctx, zero, numbers, n, sums):
-    """Add n numbers of the dtype of `zero` to as many sums in float64; both are addresses."""
+def sum_chunks(typingctx, zero, partials, shape, strides, sums, width):
+    """Add partial sums over the chunks, in chunk order and in float64, and transpose the result.
+
+    ::
+
+        sums[i * width + k] = Σ_c partials[c, k, i]        shape = (chunks, rows k, columns i)
+
+    strides = (chunk_stride, row_stride) of the partial sums, in bytes; `zero` has their dtype. The
+    columns are SUM_COLUMNS at a time: as many are read, and written, where fewer are left.
+    """
 
     def generate(context, builder, signature, args):
-        v, real = VectorBuilder(builder, zero), ir.DoubleType()
-        first, n, sums = v.pointer(args[1]), args[2], builder.inttoptr(args[3], real.as_pointer())
-        full = builder.and_(n, v.intp(-v.lanes))
+        v, wide = VectorBuilder(builder, zero), VectorBuilder(builder, types.float64)
+        partials, (chunks, rows, columns), (of_chunk, of_row), sums, width = (
+            v.unpack(arg) if isinstance(arg.type, ir.Aggregate) else arg for arg in args[1:]
+        )
+        narrow = ir.VectorType(v.scalar, wide.lanes)
+        places = range(0, SUM_COLUMNS, wide.lanes)
 
-        def add(j, number, wide):
-            place = builder.bitcast(builder.gep(sums, [j]), wide.as_pointer())
-            number = builder.fpext(number, wide) if v.size < 8 else number
-            builder.store(builder.fadd(builder.load(place, align=8), number), place, align=8)
+        def add_chunk(first):
+            def add(chunk, totals):
+                number = v.pointer(first, builder.mul(chunk, of_chunk))
+                new = []
+                for place, total in zip(places, totals, strict=True):
+                    part = builder.gep(number, [v.intp(place)])
+                    part = builder.bitcast(part, narrow.as_pointer())
+                    part = builder.load(part, align=v.size)
+                    part = builder.fpext(part, wide.vector) if v.size < 8 else part
+                    new.append(builder.fadd(total, part))
+                return new
+
+            return add
+
+        def of_columns(k, row):
+            def sum_columns(i, _):
+                first = builder.add(row, builder.mul(i, v.intp(v.size)))
+                totals = v.loop(chunks, 1, [wide.zero()] * len(places), add_chunk(first))
+                place = builder.add(builder.mul(i, width), k)
+                for total in totals:
+                    for lane in range(wide.lanes):
+                        number = builder.extract_element(total, v.i32(lane))
+                        builder.store(number, builder.gep(sums, [place]), align=8)
+                        place = builder.add(place, width)
+                return []
+
+            return sum_columns
+
+        def sum_row(k, _):
+            row = builder.add(partials, builder.mul(k, of_row))
+            v.loop(columns, SUM_COLUMNS, [], of_columns(k, row))
             return []
 
-        wide = ir.VectorType(real, v.lanes)
-        v.loop(full, v.lanes, [], lambda j, _: add(j, v.load(first, j), wide))
-        # One by one: a W of few rows has no more than these.
-        v.loop(n, 1, [], lambda j, _: add(j, builder.load(builder.gep(first, [j])), real), full)
+        sums = builder.inttoptr(sums, wide.scalar.as_pointer())
+        v.loop(rows, 1, [], sum_row)
         return context.get_dummy_value()
 
-    return types.void(zero, types.intp, types.intp, types.intp), generate
+    intp = types.intp
+    triple, pair = types.UniTuple(intp, 3), types.UniTuple(intp, 2)
+    return types.void(zero, intp, triple, pair, intp, intp), generate
 
 
 @device_function

@@ -19,7 +19,7 @@ from .atomics import atomic_add
 from .gemm import NT_KC_BYTES, NT_MC, gemm_nn, gemm_nn_row, gemm_nt, gemm_nt_row
 from .jit import device_function, jit_inline
 from .pack import carve, copy_block, padded
-from .summation import dot, total
+from .summation import SUM_COLUMNS, dot, total
 from .vectors import LINE_BYTES, NO_PREFETCH, address, keep_out_of_line
 
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
@@ -102,7 +102,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     tile = min(rows, tile + -tile % 16 if tile > 8 else tile)
     if above > 0:
         numbers += gradient_length(K, above)[0] + above
-    return tile, rows, (N + rows - 1) // rows, scratch_rows, numbers
+    return tile, rows, (N + rows - 1) // rows, scratch_rows, numbers + SUM_COLUMNS
 
 
 @register_jitable

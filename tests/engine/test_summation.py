@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kernels.engine.jit import jit
-from kernels.engine.summation import dot, total
+from kernels.engine.summation import SUM_COLUMNS, dot, sum_chunks, total
+from kernels.engine.vectors import address
 from tests.helpers.cases import DTYPES
 from tests.helpers.marks import compiled
 
@@ -41,3 +42,27 @@ def test_sums_of_numbers_and_of_products(dtype):
         assert abs(added - wide.sum()) <= n * eps * np.abs(wide).sum()
         assert abs(weighted - products.sum()) <= n * 2.0**-52 * np.abs(products).sum()
         assert (sums_of_many(numbers, weights, n)[0] == [added, weighted]).all()
+
+
+@jit
+def transposed_sums(partials, shape, sums):
+    of_chunk, of_row, _ = partials.strides
+    zero = partials.dtype.type(0)
+    sum_chunks(zero, address(partials), shape, (of_chunk, of_row), address(sums), shape[1])
+
+
+@compiled
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_partial_sums_are_added_in_chunk_order_and_transposed(dtype):
+    """In float64, from 0 on; of what lies beyond the columns nothing is in the result."""
+    rng = np.random.default_rng(9)
+    for _ in range(60):
+        chunks, rows, columns = rng.integers(1, [9, 20, 50])
+        partials = np.full((chunks, rows, columns + SUM_COLUMNS), np.nan, dtype)
+        partials[:, :, :columns] = rng.normal(size=(chunks, rows, columns))
+        sums = np.full(rows * (columns + SUM_COLUMNS), np.inf)
+        transposed_sums(partials, (chunks, rows, columns), sums)
+        want = np.zeros((rows, columns))
+        for part in partials[:, :, :columns]:
+            want += part
+        assert (sums[: rows * columns].reshape(columns, rows).T == want).all()
