@@ -65,4 +65,4 @@ def test_partial_sums_are_added_in_chunk_order_and_transposed(dtype):
         want = np.zeros((rows, columns))
         for part in partials[:, :, :columns]:
             want += part
-        assert (sums[: rows * columns].reshape(columns, rows).T == want).all()
+        assert (want == sums[: rows * columns].reshape(columns, rows).T).all()
