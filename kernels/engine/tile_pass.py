@@ -26,7 +26,8 @@ TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
 CHUNK_NANOSECONDS = 30_000  # a shorter call hardly repays the use of a helper that is awake
-MIN_CHUNK, MAX_CHUNKS = 96, 64  # rows that repay one more partial gradient; chunks
+# Rows that repay the partial gradient of a second thread, and one more; chunks
+LEAST_CHUNK, MIN_CHUNK, MAX_CHUNKS = 32, 96, 64
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many
 LAST_CACHE_BYTES = 2**25  # roughly, of all threads
 # See `prefetch_distances`. Shorter rows are one stream to the hardware prefetcher.
@@ -78,7 +79,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     scratch_rows = rows_of_scratch(K, above, halves)
     row = size * (D + halves * K + scratch_rows)
     # A tile reads and writes the gradient, K rows of D; the fewer those, the smaller it may be.
-    least, least_chunk = min(MIN_TILE, 8 * K), min(MIN_CHUNK, 8 * K)
+    least, least_chunk = min(MIN_TILE, 8 * K), min(LEAST_CHUNK, 8 * K)
     if by_columns:
         least_chunk = MIN_CHUNK
         if MIN_TILE * row > TILE_BYTES:
