@@ -57,8 +57,8 @@ _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
 # ---- micro-kernels ----
 
 
-def gemm_nt_microkernel(rows, columns, prefetch=False):
-    """Return the micro-kernel of gemm_nt for `rows` rows of A and `columns` rows of B.
+def gemm_nt_microkernel(rows, prefetch=False):
+    """Return the micro-kernel of gemm_nt for `rows` rows of A and up to NT_NR columns, rows of B.
 
     It computes C[c, i] += Σ_j A[i, j] B[c, j] for j < k. With `prefetch`, it prefetches
     prefetch_distance bytes ahead of its loads from A; that is fixed at compile time, because a test
@@ -66,44 +66,54 @@ def gemm_nt_microkernel(rows, columns, prefetch=False):
     """
 
     @intrinsic
-    def microkernel(typingctx, zero, A, B, C, k, prefetch_distance):
+    def microkernel(typingctx, zero, columns, A, B, C, k, prefetch_distance):
         def generate(context, builder, signature, args):
             v = VectorBuilder(builder, zero)
-            (A, lda), (B, ldb), (C, ldc) = (v.unpack(matrix) for matrix in args[1:4])
-            a_rows = [v.pointer(A, builder.mul(v.intp(i), lda)) for i in range(rows)]
-            b_rows = [v.pointer(B, builder.mul(v.intp(c), ldb)) for c in range(columns)]
-
-            def add(sums, j, load):
-                b, new = [load(row) for row in b_rows], []
-                for i, row in enumerate(a_rows):  # one of A at a time: more would not fit
-                    a = load(row)
-                    if prefetch:
-                        v.prefetch(builder.gep(row, [j]), args[5])
-                    new += [v.multiply_add(a, b[c], sums[i * columns + c]) for c in range(columns)]
-                return new
-
-            full = builder.and_(args[4], v.intp(-v.lanes))
-            mask = v.mask(builder.sub(args[4], full))
-            sums = [v.zero()] * (rows * columns)
-            sums = v.loop(
-                full, v.lanes, sums, lambda j, sums: add(sums, j, lambda row: v.load(row, j))
-            )
-            sums = v.conditional(
-                builder.icmp_signed("<", full, args[4]),
-                sums,
-                lambda: add(sums, full, lambda row: v.masked_load(row, mask, full)),
-            )
-            for c in range(columns):
-                total = v.horizontal_sums(sums[c::columns])
-                row = v.pointer(C, builder.mul(v.intp(c), ldc))
-                row = builder.bitcast(row, total.type.as_pointer())
-                total = builder.fadd(builder.load(row, align=v.size), total)
-                builder.store(total, row, align=v.size)
+            columns, *matrices, k, distance = args[1:]
+            A, B, C = map(v.unpack, matrices)
+            distance = distance if prefetch else None
+            cases = {
+                n: functools.partial(_emit_gemm_nt, v, (rows, n), A, B, C, k, distance)
+                for n in range(1, NT_NR + 1)
+            }
+            v.switch(columns, cases)
             return context.get_dummy_value()
 
-        return types.void(zero, _PAIR, _PAIR, _PAIR, _INTP, _INTP), generate
+        return types.void(zero, _INTP, _PAIR, _PAIR, _PAIR, _INTP, _INTP), generate
 
     return microkernel
+
+
+def _emit_gemm_nt(v, size, A, B, C, k, prefetch_distance):
+    """Emit the gemm_nt micro-kernel of one size, (rows of A, rows of B)."""
+    builder, (rows, columns), (A, lda), (B, ldb), (C, ldc) = v.builder, size, A, B, C
+    a_rows = [v.pointer(A, builder.mul(v.intp(i), lda)) for i in range(rows)]
+    b_rows = [v.pointer(B, builder.mul(v.intp(c), ldb)) for c in range(columns)]
+
+    def add(sums, j, load):
+        b, new = [load(row) for row in b_rows], []
+        for i, row in enumerate(a_rows):  # one of A at a time: more would not fit
+            a = load(row)
+            if prefetch_distance:
+                v.prefetch(builder.gep(row, [j]), prefetch_distance)
+            new += [v.multiply_add(a, b[c], sums[i * columns + c]) for c in range(columns)]
+        return new
+
+    full = builder.and_(k, v.intp(-v.lanes))
+    mask = v.mask(builder.sub(k, full))
+    sums = [v.zero()] * (rows * columns)
+    sums = v.loop(full, v.lanes, sums, lambda j, sums: add(sums, j, lambda row: v.load(row, j)))
+    sums = v.conditional(
+        builder.icmp_signed("<", full, k),
+        sums,
+        lambda: add(sums, full, lambda row: v.masked_load(row, mask, full)),
+    )
+    for c in range(columns):
+        total = v.horizontal_sums(sums[c::columns])
+        row = v.pointer(C, builder.mul(v.intp(c), ldc))
+        row = builder.bitcast(row, total.type.as_pointer())
+        total = builder.fadd(builder.load(row, align=v.size), total)
+        builder.store(total, row, align=v.size)
 
 
 def gemm_nn_microkernel(rows, prefetch=False):
@@ -178,11 +188,10 @@ def _emit_gemm_nn(v, size, A, P, C, shape, prefetch_distance):
 
 # ---- the products ----
 
-_nt_2, _nt_3 = (gemm_nt_microkernel(NT_MR, columns) for columns in (2, 3))
-_nt_prefetching_2, _nt_prefetching_3 = (gemm_nt_microkernel(NT_MR, n, True) for n in (2, 3))
+_nt, _nt_prefetching = (gemm_nt_microkernel(NT_MR, prefetch) for prefetch in (False, True))
+_nt_row = gemm_nt_microkernel(1)
+_nn, _nn_prefetching = (gemm_nn_microkernel(range(1, NN_MR + 1), p) for p in (False, True))
 _nn_row, _nn_row_prefetching = (gemm_nn_microkernel([1], prefetch) for prefetch in (False, True))
-_nn, _nn_prefetching = (gemm_nn_microkernel(range(2, NN_MR + 1), p) for p in (False, True))
-_nt_row_2, _nt_row_3 = (gemm_nt_microkernel(1, columns) for columns in (2, 3))
 
 
 @device_function
@@ -200,9 +209,6 @@ def gemm_nt(zero, A, B, C, shape, prefetch_distance):
     """
     keep_out_of_line()
     (A, lda), (B, ldb), (C, ldc), (m, n, k), size = A, B, C, shape, itemsize(zero)
-    if n == 1:
-        gemv_t(zero, (A, lda), B, C, (m, k), prefetch_distance)
-        return
     kc = NT_KC_BYTES // size
     n_blocks = (n + NT_NR - 1) // NT_NR
     full = m // NT_MR * NT_MR
@@ -217,24 +223,16 @@ def gemm_nt(zero, A, B, C, shape, prefetch_distance):
                 for i in range(ic, min(ic + mc, full), NT_MR):  # loop 1: MR rows of A
                     a, s = (A + i * lda + pc * size, lda), (C + c * ldc + i * size, ldc)
                     if block == 0 and prefetch_distance != NO_PREFETCH:  # not for every block
-                        if nr == 3:
-                            _nt_prefetching_3(zero, a, b, s, length, prefetch_distance)
-                        else:
-                            _nt_prefetching_2(zero, a, b, s, length, prefetch_distance)
-                    elif nr == 3:
-                        _nt_3(zero, a, b, s, length, NO_PREFETCH)
+                        _nt_prefetching(zero, nr, a, b, s, length, prefetch_distance)
                     else:
-                        _nt_2(zero, a, b, s, length, NO_PREFETCH)
+                        _nt(zero, nr, a, b, s, length, NO_PREFETCH)
                 c += nr
     for i in range(full, m):
         c = 0
         for block in range(n_blocks):
             nr = (n - c) // (n_blocks - block)
             a, b, s = (A + i * lda, lda), (B + c * ldb, ldb), (C + c * ldc + i * size, ldc)
-            if nr == 3:
-                _nt_row_3(zero, a, b, s, k, NO_PREFETCH)
-            else:
-                _nt_row_2(zero, a, b, s, k, NO_PREFETCH)
+            _nt_row(zero, nr, a, b, s, k, NO_PREFETCH)
             c += nr
 
 
@@ -265,9 +263,6 @@ def gemm_nn(zero, A, P, C, shape, prefetch_distance):
     It prefetches prefetch_distance bytes ahead of its loads from A, unless that is NO_PREFETCH.
     """
     keep_out_of_line()
-    if shape[0] == 1:
-        gemm_nn_row(zero, A, P, C, shape, prefetch_distance)
-        return
     (A, lda), (P, ldp, step), (C, ldc), (m, n, k), size = A, P, C, shape, itemsize(zero)
     lanes = VECTOR_BYTES // size
     packed, m_blocks = m >= PACK_MIN_ROWS, (m + NN_MR - 1) // NN_MR

@@ -481,7 +481,7 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
         distances = prefetch_distances((N, D), size, X.strides[0], K, tile, fortran)
         of_scores, of_gradient = (NO_PREFETCH, NO_PREFETCH) if copied else distances
         # The memory of this thread, in one piece: a small call spends much on allocations.
-        of_copy, of_Wt, of_S = tile if copied else 0, K if K > 1 else 0, K + scratch_rows + 1
+        of_copy, of_Wt, of_S = tile if copied else 0, 0 if one_score else K, K + scratch_rows + 1
         memory = np.empty((of_copy + of_Wt) * padded(D) + of_S * padded(tile) + LINE_BYTES, X.dtype)
         copy, start = carve(
             memory, (-address(memory) & (LINE_BYTES - 1)) // size, of_copy, padded(D)
@@ -490,7 +490,7 @@ def make_tile_pass(residual: Callable[..., Any], one_score: bool, direction: int
         S, _ = carve(memory, start, of_S, padded(tile))
         S, scratch, ones = S[:K], S[K:-1], S[-1]
         room = room_for_targets(tile, y, weight, rows, ones)
-        if K == 1:
+        if one_score:
             Wt = W.reshape(1, D)
         else:
             transpose(W, D, outputs, Wt)
