@@ -46,7 +46,7 @@ NN_MR, NN_NR = 4 if VECTOR_BYTES == 64 else 6, NR  # rows of P and C; vectors of
 # Blocks of A stay in L1: NT_MC rows of NT_KC_BYTES for all rows of B; for all rows of P, as many
 # rows as make NN_KC_BYTES in a column. Of those, NN_NC_BYTES each are packed at a time, into L2.
 NT_MC, NT_KC_BYTES = 16, 1024
-NN_KC_BYTES, NN_NC_BYTES = 1024, 512
+NN_KC_BYTES, NN_NC_BYTES = 1024, 1024
 NN_ACCUMULATORS = 8  # independent accumulators at least, to hide the latency of multiply_add
 PACK_MIN_ROWS = 16  # fewer rows of P do not repay a packed copy of A
 
