@@ -131,7 +131,7 @@ class Batches:
         epoch, position = divmod(iteration, self.per_epoch)
         if epoch != self.epoch:
             # Seed and epoch alone decide, so a descent can be continued in the middle of an epoch.
-            order = np.random.default_rng((self.seed, epoch)).permutation(len(self.rows))
-            self.epoch, self.order = epoch, self.rows[order]
+            rng = np.random.default_rng((self.seed, epoch))
+            self.epoch, self.order = epoch, rng.permutation(self.rows)
         X, y, s, _ = self.all
         return (X, y, s, self.order[position * self.size :]), self.size

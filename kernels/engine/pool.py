@@ -4,7 +4,7 @@ The calling thread, the leader, and all helpers that are awake take chunks until
 chunk has its own sums, so the result does not depend on which thread takes which chunk.
 
 Waking a sleeping thread takes as long as a small call. So an idle helper busy-waits for the next
-call, for as long as the last one took: at least 200 µs, at most KERNELS_SPIN_US µs (1000 by
+call, for as long as the last one took: at least 300 µs, at most KERNELS_SPIN_US µs (1000 by
 default), which is what it costs when no call follows. Helpers work and busy-wait in compiled code,
 without the GIL; see team.py. Short calls that come after a longer pause run on the leader alone; so
 do calls after one in which a helper was kept from its processor, for a while; and calls of several
@@ -24,7 +24,7 @@ import numpy as np
 
 from .team import AWAKE, CPUS, LENGTH, SPINS, WAITED, alone, serve
 
-SPIN_SECONDS, SPIN_MICROSECONDS = 200e-6, 1000  # least time to busy-wait for a call; default limit
+SPIN_SECONDS, SPIN_MICROSECONDS = 300e-6, 1000  # least time to busy-wait for a call; default limit
 FEW = 4  # chunks that are done before a sleeping helper has woken
 REST = 20  # calls' lengths without helpers, at most, after they made a call take twice as long
 
