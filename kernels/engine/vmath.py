@@ -3,7 +3,8 @@
 The error is at most 2 units in the last place over the whole range, infinities, zeros and subnormal
 numbers included. exp: x = n ln2 + r, a polynomial in r, and 2ⁿ from its exponent bits. log: the
 algorithm of FreeBSD's e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, f = m - 1, s = f / (2 + f), and a
-polynomial in s².
+polynomial in s². log(1 + e), e at most 1: the same with s = e / (2 + e), and terms from
+mpmath.chebyfit of (log(1 + e) / s - 2) / s² in s² on [0, 1/9]; e - s e is 2 s, without its error.
 """
 
 import math
@@ -54,7 +55,7 @@ def _polynomial(terms):
     return evaluate
 
 
-def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms):
+def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms, log1p_terms):
     """Return the functions for one float type, with constants of that type to avoid promotion."""
     inline = device_function(fastmath={"contract"}, forceinline=True)
     bias, shift = integer(2 ** (8 * real(0).itemsize - mantissa - 2) - 1), integer(mantissa)
@@ -65,6 +66,7 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
     log2e, one, half, two, zero = real(1 / math.log(2)), real(1), real(0.5), real(2), real(0)
     exp_polynomial = _polynomial(list(map(real, exp_terms)))
     log_polynomial = _polynomial(list(map(real, log_terms)))
+    log1p_polynomial = _polynomial(list(map(real, log1p_terms)))
     smallest_normal, infinity, nan = np.finfo(real).tiny, real(np.inf), real(np.nan)
     scale, scale_exponent = real(2.0 ** (mantissa + 2)), integer(mantissa + 2)
     one_bits, mantissa_mask = integer(one.view(integer)), integer(2**mantissa - 1)
@@ -113,11 +115,13 @@ def _functions(real, integer, mantissa, limits, ln2_parts, exp_terms, log_terms)
     @inline
     def log1p_exp_and_sigmoid(x):
         e = exp(-abs(x))  # at most 1 for any x
+        s = e / (two + e)
+        z = s * s
+        log1p = e - s * (e - z * log1p_polynomial(z))
         u = one + e
         reciprocal = one / u
-        rounding = (e - (u - one)) * reciprocal  # relative error of u; corrects both results
         p = (e if x < zero else one) * reciprocal
-        return max(x, zero) + (log_of_normal(u, integer(0)) + rounding), p - p * rounding
+        return max(x, zero) + log1p, p - p * ((e - (u - one)) * reciprocal)  # u was rounded
 
     @inline
     def log1p_exp(x):
@@ -146,6 +150,18 @@ _F64 = _functions(
         3.999999999940941908e-01,
         6.666666666666735130e-01,
     ],
+    [
+        0.1616404561201962575,
+        0.0880073848610457061,
+        0.1200107280959961012,
+        0.133141442096538568,
+        0.153855700649587009,
+        0.1818178943613285478,
+        0.2222222271742786308,
+        0.2857142856710875716,
+        0.4000000000001458267,
+        0.6666666666666665856,
+    ],
 )
 _F32 = _functions(
     np.float32,
@@ -162,6 +178,7 @@ _F32 = _functions(
         5.0000001201e-1,
     ],
     [0.24279078841, 0.28498786688, 0.40000972152, 0.66666662693],
+    [0.23224329, 0.21706576, 0.28592358, 0.39999706, 0.66666667],
 )
 
 
