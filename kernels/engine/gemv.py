@@ -19,7 +19,7 @@ from .vectors import NO_PREFETCH, VECTOR_BYTES, VectorBuilder, itemsize
 T_ROWS = 8 if VECTOR_BYTES == 64 else 4  # rows of A that gemv_t reads side by side
 N_ROWS = 8  # that gemv_n reads side by side: c is read and written once for so many
 N_MIN_VECTORS = 8  # rows shorter than this are not long
-NARROW = 4  # rows of as many numbers are transposed in registers
+NARROW = 6  # rows of as many numbers are transposed in registers
 
 _INTP = types.intp
 _PAIR = types.UniTuple(_INTP, 2)
