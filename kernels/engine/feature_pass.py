@@ -137,7 +137,7 @@ def make_feature_pass(  # noqa: C901
         S, start = carve(memory, 0, rows_of_S, padded(N))
         strips, start = memory[start : start + of_strips], start + of_strips
         partial, start = carve(memory, start, 1, of_rest)
-        partial[:], C = 0, memory[start:]
+        partial[:], C = 0, memory[start:]  # C is read where the reduction reads whole vectors
         S, scratch, room = S[:K], S[K:-1], room_for_targets(N, y, weight, rows, S[-1])
         while atomic_load(counters, DONE) < blocks:
             spins = wait_a_moment(spins)

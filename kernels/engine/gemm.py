@@ -58,7 +58,7 @@ _PAIR, _TRIPLE = types.UniTuple(_INTP, 2), types.UniTuple(_INTP, 3)
 
 
 def gemm_nt_microkernel(rows, prefetch=False):
-    """Return the micro-kernel of gemm_nt for `rows` rows of A and up to NT_NR columns, rows of B.
+    """Return the micro-kernel of gemm_nt for `rows` rows of A and 1 to NT_NR of B, its `columns`.
 
     It computes C[c, i] += Σ_j A[i, j] B[c, j] for j < k. With `prefetch`, it prefetches
     prefetch_distance bytes ahead of its loads from A; that is fixed at compile time, because a test

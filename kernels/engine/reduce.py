@@ -110,11 +110,11 @@ def reduce_layer(partials, start, layer, out, goal, settings):
         for j in range(0, K, width):
             h, w = min(height, D - i), min(width, K - j)
             first = address(partials) + (start + j * row + i) * size
-            sum_chunks(zero, first, (chunks, w, h), strides, address(sums), w)
+            sum_chunks(zero, first, (chunks, w, h), strides, address(sums))
             invalid += write_rows(sums, w, (i, j), (h, w), (W, dW), goal, settings)
     for j in range(0, K, BLOCK):
         w = min(BLOCK, K - j)
         first = address(partials) + (start + length + j) * size
-        sum_chunks(zero, first, (chunks, 1, w), strides, address(sums), 1)
+        sum_chunks(zero, first, (chunks, 1, w), strides, address(sums))
         invalid += write_run(sums[:w], b[j : j + w], db[j : j + w], goal, (0.0, rate, weight))
     return invalid

@@ -68,65 +68,57 @@ def _sum_of_products(typingctx, zero, A, B, n):
 
 
 @intrinsic
-def sum_chunks(typingctx, zero, partials, shape, strides, sums, width):
+def sum_chunks(typingctx, zero, partials, shape, strides, sums):
     """Add partial sums over the chunks, in chunk order and in float64, and transpose the result.
 
     ::
 
-        sums[i * width + k] = Σ_c partials[c, k, i]        shape = (chunks, rows k, columns i)
+        sums[i, k] = Σ_c partials[c, k, i]        shape = (chunks, rows k, columns i)
 
-    strides = (chunk_stride, row_stride) of the partial sums, in bytes; `zero` has their dtype. The
-    columns are SUM_COLUMNS at a time: as many are read, and written, where fewer are left.
+    strides = (chunk_stride, row_stride) of the partial sums, in bytes; `zero` has their dtype. It
+    takes SUM_COLUMNS columns at a time, and reads and writes as many where fewer are left.
     """
 
     def generate(context, builder, signature, args):
         v, wide = VectorBuilder(builder, zero), VectorBuilder(builder, types.float64)
-        partials, (chunks, rows, columns), (of_chunk, of_row), sums, width = (
-            v.unpack(arg) if isinstance(arg.type, ir.Aggregate) else arg for arg in args[1:]
-        )
-        narrow = ir.VectorType(v.scalar, wide.lanes)
+        (chunks, rows, columns), (of_chunk, of_row) = map(v.unpack, args[2:4])
+        sums = builder.inttoptr(args[4], wide.scalar.as_pointer())
+        narrow = ir.VectorType(v.scalar, wide.lanes).as_pointer()
         places = range(0, SUM_COLUMNS, wide.lanes)
 
-        def add_chunk(first):
-            def add(chunk, totals):
-                number = v.pointer(first, builder.mul(chunk, of_chunk))
-                new = []
-                for place, total in zip(places, totals, strict=True):
-                    part = builder.gep(number, [v.intp(place)])
-                    part = builder.bitcast(part, narrow.as_pointer())
-                    part = builder.load(part, align=v.size)
-                    part = builder.fpext(part, wide.vector) if v.size < 8 else part
-                    new.append(builder.fadd(total, part))
-                return new
+        def sum_row(k, _):
+            row = builder.add(args[1], builder.mul(k, of_row))
 
-            return add
-
-        def of_columns(k, row):
             def sum_columns(i, _):
                 first = builder.add(row, builder.mul(i, v.intp(v.size)))
-                totals = v.loop(chunks, 1, [wide.zero()] * len(places), add_chunk(first))
-                place = builder.add(builder.mul(i, width), k)
+
+                def add_chunk(chunk, totals):
+                    numbers, new = v.pointer(first, builder.mul(chunk, of_chunk)), []
+                    for place, total in zip(places, totals, strict=True):
+                        part = builder.gep(numbers, [v.intp(place)])
+                        part = builder.load(builder.bitcast(part, narrow), align=v.size)
+                        part = builder.fpext(part, wide.vector) if v.size < 8 else part
+                        new.append(builder.fadd(total, part))
+                    return new
+
+                totals = v.loop(chunks, 1, [wide.zero()] * len(places), add_chunk)
+                place = builder.add(builder.mul(i, rows), k)
                 for total in totals:
                     for lane in range(wide.lanes):
                         number = builder.extract_element(total, v.i32(lane))
                         builder.store(number, builder.gep(sums, [place]), align=8)
-                        place = builder.add(place, width)
+                        place = builder.add(place, rows)
                 return []
 
-            return sum_columns
-
-        def sum_row(k, _):
-            row = builder.add(partials, builder.mul(k, of_row))
-            v.loop(columns, SUM_COLUMNS, [], of_columns(k, row))
+            v.loop(columns, SUM_COLUMNS, [], sum_columns)
             return []
 
-        sums = builder.inttoptr(sums, wide.scalar.as_pointer())
         v.loop(rows, 1, [], sum_row)
         return context.get_dummy_value()
 
     intp = types.intp
     triple, pair = types.UniTuple(intp, 3), types.UniTuple(intp, 2)
-    return types.void(zero, intp, triple, pair, intp, intp), generate
+    return types.void(zero, intp, triple, pair, intp), generate
 
 
 @device_function

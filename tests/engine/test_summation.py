@@ -48,7 +48,7 @@ def test_sums_of_numbers_and_of_products(dtype):
 def transposed_sums(partials, shape, sums):
     of_chunk, of_row, _ = partials.strides
     zero = partials.dtype.type(0)
-    sum_chunks(zero, address(partials), shape, (of_chunk, of_row), address(sums), shape[1])
+    sum_chunks(zero, address(partials), shape, (of_chunk, of_row), address(sums))
 
 
 @compiled
