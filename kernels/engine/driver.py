@@ -230,7 +230,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
             items = geometry(*planned, is_by_columns(X, rows), self.halves)[2]
         if divided != SAMPLES:  # chunks of samples are long enough
             took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
-            items = items if 2 * took >= CHUNK_NANOSECONDS else 1
+            items = items if took >= CHUNK_NANOSECONDS else 1
         return self[key, divided], items
 
 

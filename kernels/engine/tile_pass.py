@@ -25,7 +25,7 @@ from .vectors import LINE_BYTES, NO_PREFETCH, address, keep_out_of_line
 TILE_BYTES = 2**18  # X and scores of a tile: part of the L2 cache
 SCRATCH_BYTES = 3 * 2**20  # X and scores of a tile of very wide rows, for each thread
 MIN_TILE, MAX_TILE = 128, 1024  # rows; with fewer, the gradient is read and written too often
-CHUNK_NANOSECONDS = 30_000  # two of half the length repay the use of a helper that is awake
+CHUNK_NANOSECONDS = 21_000  # a shorter call hardly repays the use of a helper that is awake
 # Rows that repay the partial gradient of a second thread, and one more; chunks
 LEAST_CHUNK, MIN_CHUNK, MAX_CHUNKS = 32, 96, 64
 COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as many
@@ -93,7 +93,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
     tile = max(least, min(MAX_TILE, TILE_BYTES // row))
     tile = max(1, min(tile, SCRATCH_BYTES // of_scratch))
     numbers = gradient_length(D, K)[0] + K
-    chunks = int(N * nanoseconds(D, K, above, size) / CHUNK_NANOSECONDS + 0.5)
+    chunks = int(N * nanoseconds(D, K, above, size) / CHUNK_NANOSECONDS)
     chunks = min(MAX_CHUNKS, chunks + chunks % 2)  # an even number, for two threads
     # A second chunk halves the time; a third mostly costs a partial gradient.
     most = min(PARTIAL_BYTES // (size * numbers), N // least_chunk, max(2, N // MIN_CHUNK))
