@@ -15,8 +15,8 @@ length, as in BLIS.
 
 Further reading: Goto and van de Geijn, Anatomy of High-Performance Matrix Multiplication, ACM
 Transactions on Mathematical Software 34(3), 2008, and docs/KernelsHowTo.md of BLIS, from which the
-names MR, NR, KC, MC and the numbering of the five loops are taken. The products with one row of C
-are in gemv.py, the copies of blocks and panels in pack.py.
+names MR, NR, KC, MC and the numbering of the five loops are taken. The products of problems
+with one score are in gemv.py, the copies of blocks and panels in pack.py.
 """
 
 import functools

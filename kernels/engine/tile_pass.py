@@ -32,7 +32,7 @@ COLUMN = 1024  # rows of a wide tile by columns, which are read in runs of as ma
 LAST_CACHE_BYTES = 2**25  # roughly, of all threads
 # See `prefetch_distances`. Shorter rows are one stream to the hardware prefetcher.
 STREAM_BYTES, BYTES_AHEAD, COLUMN_BYTES_AHEAD = 2**8, NT_MC * NT_KC_BYTES, 2**9
-SQUARE = 16  # scores or targets at a time, in a block that is read by rows, written by columns
+SQUARE = 16  # targets at a time, in a block that is read by rows and written by columns
 PARTIAL_BYTES = 2**23  # all partial gradients together
 SMALLEST_WEIGHT = 2.0**-60  # in float32 and float64, for weights that sum to 2^80 at most
 DOUBT = 2.0**-60  # what a doubtful weight adds to the invalid count; far less than 1 for any N
@@ -74,7 +74,7 @@ def geometry(N, D, K, above, size, by_columns, halves):
 
     `above` is 0 without a hidden layer; `by_columns` is whether X is in Fortran order; `halves` is
     2 for a Hessian-vector product, else 1. Returns rows of a tile, rows of a chunk, number of
-    chunks, rows of scratch, and elements of a partial gradient.
+    chunks, rows of scratch, and elements of a partial gradient, after which the reduction reads on.
     """
     scratch_rows = rows_of_scratch(K, above, halves)
     row = size * (D + halves * K + scratch_rows)

@@ -4,7 +4,8 @@ The error is at most 2 units in the last place over the whole range, infinities,
 numbers included. exp: x = n ln2 + r, a polynomial in r, and 2ⁿ from its exponent bits. log: the
 algorithm of FreeBSD's e_log.c (Sun Microsystems, 1993): x = 2ᵏ m, f = m - 1, s = f / (2 + f), and a
 polynomial in s². log(1 + e), e at most 1: the same with s = e / (2 + e), and terms from
-mpmath.chebyfit of (log(1 + e) / s - 2) / s² in s² on [0, 1/9]; e - s e is 2 s, without its error.
+mpmath.chebyfit of (log(1 + e) / s - 2) / s² in s² on [0, 1/9]; 2 s is written as e - s e, in which
+the rounding of s counts for less.
 """
 
 import math
