@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from .blocks import Blocks
 from .descent import Settings
-from .engine.jit import jit, value_if_present
+from .engine.jit import device_function, jit, value_if_present
 from .engine.raw import averaged, c_ordered, if_absent
 from .sums import Sums
 from .validate import CLASSES
@@ -160,14 +160,16 @@ def raw_functions(module: str, shapes: Shapes, variant: str, Gradient: Any, call
     lines.insert(0, f'"""Averaged loss and gradient, {purpose}."""')
     known = {"if_absent": if_absent, "value_if_present": value_if_present, "averaged": averaged}
     known |= {"call": call, "Gradient": Gradient, "c_ordered": c_ordered}
-    made = {both: compile_as(define(module, f"{both}({data}, {options}, {wants})", lines, **known))}
+    function = define(module, f"{both}({data}, {options}, {wants})", lines, **known)
+    made = {both: compile_as(function)}
     if variant == "numpy":
         return made
+    part = device_function(function)
     for name, wanted in (("loss", "True, False)[0]"), ("gradient", "False, True)[1]")):
         doc = f'"""The {name} of `{both}` alone."""'
         body = [doc, f"return both({data}, reg, sample_weight, {wanted}"]
         header = f"{name}_{variant}({data}, {options})"
-        made[f"{name}_{variant}"] = compile_as(define(module, header, body, both=made[both]))
+        made[f"{name}_{variant}"] = compile_as(define(module, header, body, both=part))
     return made
 
 

@@ -143,4 +143,4 @@ def compiled_loop(
         data, written = types.Tuple((batch, types.intp)), types.UniTuple(numbers, 2)
         return data, parameters, gradient, limits, array(types.float64, 2), written, numbers
 
-    return Kernel({SAMPLES: jit(loop)}, signature)
+    return Kernel({SAMPLES: loop}, signature)

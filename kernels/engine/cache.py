@@ -25,7 +25,7 @@ import sys
 import tempfile
 import types
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ class PartialLibrary(_Library):
     and to make machine code of it, takes most of the time of a compilation.
     """
 
-    @property
+    @functools.cached_property
     def is_part(self) -> bool:
         """Whether this is the code of a function that has no wrapper for Python."""
         functions = (f for f in self._final_module.functions if not f.is_declaration)
@@ -166,6 +166,20 @@ class PartialLibrary(_Library):
         return super().serialize_using_object_code()
 
 
+def compile_in_parts(dispatcher: Any) -> None:
+    """Make a dispatcher compile the functions without wrappers that it calls as parts of its own.
+
+    So does a caller's compiled code, when it calls this one.
+    """
+    compile_one = dispatcher.compile
+
+    def compile_with_parts(signature: Any) -> Any:
+        with partial_libraries(dispatcher):
+            return compile_one(signature)
+
+    dispatcher.compile = compile_with_parts
+
+
 @contextlib.contextmanager
 def partial_libraries(dispatcher: Any) -> Iterator[None]:
     """Compile functions without wrappers as parts of their callers."""
@@ -176,6 +190,7 @@ def partial_libraries(dispatcher: Any) -> Iterator[None]:
     codegen = context.codegen()
     with _global_compiler_lock:
         collects = gc.isenabled()  # not while another thread compiles
+        before = codegen._library_class  # noqa: SLF001
         codegen._library_class = PartialLibrary  # noqa: SLF001
         gc.disable()  # collections look at all that the compiler has in use: a tenth of the time
         try:
@@ -183,13 +198,12 @@ def partial_libraries(dispatcher: Any) -> Iterator[None]:
         finally:
             if collects:
                 gc.enable()
-            vars(codegen).pop("_library_class", None)
+            codegen._library_class = before  # noqa: SLF001
 
 
 def entry_point(dispatcher: Any, signature: tuple[Any, ...]) -> Callable[..., Any]:
     """Compile for a tuple of Numba types; return a callable that skips type dispatch."""
-    with partial_libraries(dispatcher):
-        dispatcher.compile(signature)
+    dispatcher.compile(signature)
     result = getattr(dispatcher, "overloads", {}).get(signature)
     entry: Callable[..., Any] = getattr(result, "entry_point", dispatcher)
     return entry
@@ -203,7 +217,7 @@ def use_disk_cache(dispatcher: Any, function: Callable[..., Any]) -> None:
         _warn_once(", ".join(missing))
         _use_numba_cache(dispatcher, function)
     else:
-        dispatcher._cache = DiskCache(function)  # noqa: SLF001
+        dispatcher._cache = DiskCache(function, dispatcher.targetoptions)  # noqa: SLF001
 
 
 @functools.cache
@@ -321,8 +335,8 @@ _Base: Any = _NullCache or object
 class DiskCache(_Base):
     """A cache on disk, with the part of Numba's cache interface that a dispatcher uses."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self.function = function
+    def __init__(self, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+        self.function, self.is_part = function, options.get("no_cpython_wrapper", False)
         module = function.__module__.rpartition(".")[2]
         python = f"py{sys.version_info[0]}{sys.version_info[1]}{getattr(sys, 'abiflags', '')}"
         self.prefix = f"{module}.{function.__qualname__.replace('<locals>.', '')}.{python}."
@@ -341,6 +355,7 @@ class DiskCache(_Base):
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
         depends_on = (str(signature), _magic_tuple(codegen), *_settings(), self.source)
+        depends_on += (self.is_part,)
         key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return f"{self.prefix}{source_stamp()}.{key}.nbc"
 

@@ -169,7 +169,7 @@ def make_driver(
                 loss = average(loss, weight, reg, penalty)
         return loss, weight, invalid + (not np.isfinite(loss))
 
-    return jit(driver)
+    return device_function(driver)
 
 
 # ---- called from Python ----
@@ -200,7 +200,9 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         key, divided = place
         size, kind = key if isinstance(key, tuple) else (key, ONE)
         real = types.float32 if size == 4 else types.float64
-        self[place] = entry_point(self.functions[divided], self.signature(real, kind))
+        function = self.functions[divided]
+        whole = jit(getattr(function, "py_func", function))  # with a wrapper for Python
+        self[place] = entry_point(whole, self.signature(real, kind))
         return self[place]
 
     def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:

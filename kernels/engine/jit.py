@@ -8,7 +8,7 @@ import numba
 from numba import types
 from numba.extending import overload
 
-from .cache import use_disk_cache
+from .cache import compile_in_parts, use_disk_cache
 
 
 def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
@@ -18,6 +18,7 @@ def jit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
     dispatcher = numba.njit(nogil=True, error_model="numpy", **options)(function)
     if not numba.config.DISABLE_JIT:  # with NUMBA_DISABLE_JIT=1 njit returns the function itself
         use_disk_cache(dispatcher, function)
+        compile_in_parts(dispatcher)
     return dispatcher
 
 

@@ -129,3 +129,17 @@ def test_another_target_gets_code_of_its_own(install):
     run(install, PROGRAM)
     assert run(install, PROGRAM, NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="") == f"{RIGHT} 0"
     assert run(install, PROGRAM) == f"{RIGHT} 1"
+
+
+def test_a_part_is_not_taken_for_the_whole(install):
+    """The same function, compiled for calls from Python and as a part of its callers."""
+    program = """
+import numpy as np
+from kernels.engine.jit import jit
+from kernels.engine.summation import total
+x = np.ones(3)
+print(jit(total.py_func)(x, 3), jit(lambda x: total(x, len(x)))(x))
+"""
+    for _ in range(2):
+        assert run(install, program) == "3.0 3.0"
+    assert len(cached(install, "summation.total.*.nbc")) == 2

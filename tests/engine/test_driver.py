@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kernels.engine import driver
-from kernels.engine.cache import entry_point, partial_libraries
+from kernels.engine.cache import PartialLibrary, entry_point, partial_libraries
 from kernels.engine.driver import FEATURES, PARAMETERS, SAMPLES, Kernel
-from kernels.engine.jit import jit
+from kernels.engine.jit import device_function, jit
 from kernels.engine.parameter_pass import many_parameters, plan_pass
 from kernels.engine.tile_pass import geometry
 from tests.helpers.cases import DTYPES
@@ -28,6 +28,7 @@ PRODUCT = SAMPLES, PARAMETERS
 def kernel(request, monkeypatch):
     """A kernel whose entry points are the names of what is divided."""
     monkeypatch.setattr(driver, "entry_point", lambda function, _: function)
+    monkeypatch.setattr(driver, "jit", lambda function: function)
     passes, halves = request.param
     return Kernel({divided: divided for divided in passes}, lambda *_: (), halves)
 
@@ -135,7 +136,7 @@ def test_a_thread_that_waits_to_compile_leaves_the_garbage_collector_on():
     gc.enable()
     try:
         with partial_libraries(numba.njit(lambda: None)):
-            waiting = threading.Thread(target=entry_point, args=(numba.njit(lambda: 1), ()))
+            waiting = threading.Thread(target=entry_point, args=(jit(lambda: 1), ()))
             waiting.start()
             waiting.join(0.2)
             assert waiting.is_alive()
@@ -143,3 +144,14 @@ def test_a_thread_that_waits_to_compile_leaves_the_garbage_collector_on():
         assert gc.isenabled()
     finally:
         (gc.enable if before else gc.disable)()
+
+
+@compiled
+def test_the_code_of_a_caller_is_compiled_as_before():
+    """Only what this package's functions call becomes part of them."""
+    part, inner = device_function(lambda x: x + 1), jit(lambda x: x + 2)
+    whole = jit(lambda x: part(x) + inner(x))  # one whole function in another
+    call = numba.njit(lambda x: whole(x) + 1)
+    assert call(1) == 6
+    kinds = [type(f.overloads[numba.int64,].library) for f in (part, inner, whole, call)]
+    assert [kind is PartialLibrary for kind in kinds] == [True, True, True, False]

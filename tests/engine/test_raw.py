@@ -41,7 +41,7 @@ def calls_from_compiled_code(module, variant):
     return call
 
 
-# Each caller of the tiles compiles them anew, for half a minute.
+# Each caller of the tiles compiles them anew, for ten seconds or more.
 TILED = {
     "softmax": ("float64", False, False),
     "logistic": ("float32", False, True),
