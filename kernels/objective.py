@@ -77,7 +77,7 @@ class Objective(Generic[P]):
             call[1] = arrays[0], arrays[1].item()
         invalid: float = True
         if self.tiled:
-            loss, _, invalid = POOL.run(plan[0], call, plan[1], self.threads)
+            loss, _, invalid = POOL.run(plan, call, self.threads)
         answer = self.carefully(self.variants, arrays) if invalid else (loss, slope.astype(F64))
         self.free.append(buffers)
         return answer
@@ -108,7 +108,7 @@ class Objective(Generic[P]):
             call[1] = products.inputs(arrays)
         invalid: float = True
         if self.tiled:
-            _, _, invalid = POOL.run(plan[0], call, plan[1], self.threads)
+            _, _, invalid = POOL.run(plan, call, self.threads)
         answer = self.carefully(products, arrays)[1] if invalid else slope.astype(F64)
         self.free_of_products.append(buffers)
         return answer

@@ -279,8 +279,8 @@ class Problem:
                 if out is not None:
                     into = variants.written_into(out, into, (*batch, *inputs, y))
                 call = batch, inputs, into, (reg, rate), wanted
-                function, items = kernel.plan(key, x, ALL_ROWS, into)
-                loss, weight, invalid = POOL.run(function, call, items, threads)
+                plan = kernel.plan(key, x, ALL_ROWS, into)
+                loss, weight, invalid = POOL.run(plan, call, threads)
                 if not invalid and (s is None or LIGHT <= weight <= HEAVY):
                     return finish(loss, weight, values(into, parameters))
             options = reg, rate, variant, threads

@@ -420,8 +420,8 @@ class Computation:
         call = batch, self.inputs(arrays), out, (reg, rate), (want_loss, int(goal))
         kernel = self.sums_kernel if summing else self.kernel
         X, y, _, rows = batch
-        function, items = kernel.plan(key_of(X, y), X, rows, out)
-        loss, weight, invalid = POOL.run(function, call, items, threads)
+        plan = kernel.plan(key_of(X, y), X, rows, out)
+        loss, weight, invalid = POOL.run(plan, call, threads)
         return math.nan if invalid >= 1 else loss, weight, out if goal else ()
 
     def run_wider(self, batch: Any, weights: Any, arrays: Any, options: Any, wanted: Any) -> Any:

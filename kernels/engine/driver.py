@@ -35,6 +35,7 @@ from .tile_pass import (
 from .vectors import LINE_BYTES, stack_memory
 
 NANOSECONDS_OF_A_PARAMETER = 0.6  # to read it and write its gradient, roughly; one core
+LONG_NANOSECONDS = 400_000  # a shorter call has ended before a sleeping helper is of use
 
 
 @device_function
@@ -176,7 +177,8 @@ def make_driver(
 
 
 Key = int | tuple[int, str]
-CallPlan = tuple[Callable[..., Any], int]  # the entry point, and how many items it has
+# The entry point, how many items its threads share, and whether it repays waking a helper.
+CallPlan = tuple[Callable[..., Any], int, bool]
 
 
 class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
@@ -206,7 +208,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         return self[place]
 
     def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
-        """Return the entry point of a call, and the number of items that its threads share.
+        """Return the entry point of a call, its number of items, and whether it is a long one.
 
         They follow from shapes and strides; `out` has those of the parameters.
         """
@@ -221,7 +223,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         """Return what `plan` does, for the first call of these shapes."""
         N, D, K, above, size = planned = sizes(len(rows) or len(X), X, out)
         if not N * D * K:  # which the driver finds invalid
-            return self[key, SAMPLES], 1
+            return self[key, SAMPLES], 1, False
         divided, items, one_score = FEATURES, 0, out[0].ndim == 1
         if FEATURES in self.functions:
             items, _ = blocks_of_features(X, rows, K, above, one_score)
@@ -230,10 +232,10 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         if not items:
             divided = SAMPLES
             items = geometry(*planned, is_by_columns(X, rows), self.halves)[2]
-        if divided != SAMPLES:  # chunks of samples are long enough
-            took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
-            items = items if took >= CHUNK_NANOSECONDS else 1
-        return self[key, divided], items
+        took = N * nanoseconds(D, K, above, size) + NANOSECONDS_OF_A_PARAMETER * K * (D + above)
+        if divided != SAMPLES and took < CHUNK_NANOSECONDS:  # chunks of samples are long enough
+            items = 1
+        return self[key, divided], items, took >= LONG_NANOSECONDS
 
 
 ONE, SEVERAL, SMOOTHED = "one", "several", "smoothed"  # kinds of y, see `targets_of_tile`

@@ -17,7 +17,7 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,7 @@ import numpy as np
 from .team import AWAKE, CPUS, LENGTH, SPINS, WAITED, alone, serve
 
 SPIN_SECONDS, SPIN_MICROSECONDS = 300e-6, 1000  # least time to busy-wait for a call; default limit
-FEW = 4  # chunks that are done before a sleeping helper has woken
-REST = 20  # calls' lengths without helpers, at most, after they made a call take twice as long
+REST = 40  # calls' lengths without helpers, at most, after they made a call take twice as long
 
 
 def cpus() -> int:
@@ -83,23 +82,30 @@ class Pool:
         """Return the number set by `set_threads`, or KERNELS_NUM_THREADS, or the number of CPUs."""
         return self.threads or threads_by_default()
 
-    def useful_threads(self, chunks: int) -> int:
+    def useful_threads(self, is_long: bool) -> int:
         """Return the number of threads for a call that does not ask for one."""
         now = time.perf_counter()
         asleep = now - self.ended > self.spin
-        if now < self.rested or (asleep and chunks <= FEW):
+        if now < self.rested or (asleep and not is_long):
             return 1
         if asleep or not self.usual:  # not for each call of a training loop
             self.usual = threads_by_default()
         return self.threads or self.usual
 
     def run(
-        self, kernel: Callable[..., Any], call: tuple[Any, ...], chunks: int, threads: int | None
+        self,
+        plan: tuple[Callable[..., Any], int, bool],
+        call: Sequence[Any],
+        threads: int | None,
     ) -> Any:
-        """Return ``kernel(*call, team, helpers)`` on at most `threads` threads, of the chunks."""
-        if chunks == 1 or threads == 1:
+        """Return ``kernel(*call, team, helpers)``, on at most `threads` threads.
+
+        plan = (kernel, number of items that they share, whether the call repays waking a helper).
+        """
+        kernel, items, is_long = plan
+        if items == 1 or threads == 1:
             return kernel(*call, *ALONE)
-        helpers, team = min(threads or self.useful_threads(chunks), chunks) - 1, self.team
+        helpers, team = min(threads or self.useful_threads(is_long), items) - 1, self.team
         if helpers:
             self.wake(helpers)
         begun = time.perf_counter()

@@ -69,11 +69,13 @@ def test_a_plan_is_kept_for_calls_that_have_the_same(kernel, monkeypatch):
 def test_a_small_call_runs_alone_and_a_large_one_does_not(kernel, which):
     found = {}
     for key, X, rows, out in calls(np.random.default_rng(66), 300, layers_of(kernel)[which]):
-        function, items = kernel.plan(key, X, rows, out)
+        function, items, is_long = kernel.plan(key, X, rows, out)
         N, D, K, above, _ = driver.sizes(len(rows) or len(X), X, out)
         work = N * K * (D + above)
         assert items == 1 or work > 7e3
         assert items > 1 or work < 1e7
+        assert is_long or work < 1e8
+        assert not is_long or work > 2e5
         assert function != PARAMETERS or D * K + K * above > 1000
         found[items > 1] = found[function] = True
     assert found.keys() == {True, False, *kernel.functions}
@@ -87,7 +89,7 @@ def test_a_call_without_numbers_runs_alone(kernel):
         for K in (3, 0) if PARAMETERS in kernel.functions else (None,):
             layer = (D,) if K is None else (D, K)
             out = [np.ones(layer), np.ones(layer[1:] or 1)]
-            assert kernel.plan(8, X, ALL, out) == (SAMPLES, 1)
+            assert kernel.plan(8, X, ALL, out) == (SAMPLES, 1, False)
 
 
 @jit

@@ -76,8 +76,8 @@ def X():
     return 1 + np.random.default_rng(0).random((20_003, 6))
 
 
-def run(kernel, X, threads):
-    return POOL.run(kernel, ((X,), ROWS), -(-len(X) // ROWS), threads)
+def run(kernel, X, threads, is_long=True):
+    return POOL.run((kernel, -(-len(X) // ROWS), is_long), ((X,), ROWS), threads)
 
 
 def test_same_bits_for_any_number_of_threads(kernel, X):
@@ -120,14 +120,14 @@ def two_by_default(kernel, X, monkeypatch):
 
 
 def test_short_calls_after_a_pause_run_on_one_thread(kernel, X, woken, two_by_default):
-    run(kernel, X[: 4 * ROWS], None)
+    run(kernel, X, None, is_long=False)
     POOL.ended -= 1e7  # longer than helpers busy-wait
-    run(kernel, X[: 4 * ROWS], None)
+    run(kernel, X, None, is_long=False)
     assert woken == [1]
     POOL.spin = 1e6  # so that the last call has just ended
-    run(kernel, X[: 4 * ROWS], None)
+    run(kernel, X, None, is_long=False)
     POOL.ended -= 1e7
-    run(kernel, X[: 5 * ROWS], None)
+    run(kernel, X[: 2 * ROWS], None)
     assert woken == [1, 1, 1]
 
 

@@ -37,4 +37,4 @@ def assert_error_is_raised(kernel, X, y, parameters, out):
     call = data, parameters, out, (0.0, 0.0), (True, int(Goal.GRADIENT))
     for threads in [1, *[3] * 50]:
         with pytest.raises(ValueError, match="in a residual"):
-            POOL.run(kernel, call, 10, threads)
+            POOL.run((kernel, 10, True), call, threads)
