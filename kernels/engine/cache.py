@@ -354,8 +354,8 @@ class DiskCache(_Base):
             return None
 
     def _file_name(self, signature: Any, codegen: Any) -> str:
-        depends_on = (str(signature), _magic_tuple(codegen), *_settings(), self.source)
-        depends_on += (self.is_part,)
+        code = self.source, self.is_part
+        depends_on = (str(signature), _magic_tuple(codegen), *_settings(), *code)
         key = hashlib.sha256(repr(depends_on).encode()).hexdigest()[:16]
         return f"{self.prefix}{source_stamp()}.{key}.nbc"
 

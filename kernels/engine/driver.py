@@ -17,6 +17,7 @@ from .cache import entry_point
 from .feature_pass import blocks_of_features, make_feature_pass
 from .jit import device_function, jit, jit_inline
 from .parameter_pass import make_parameter_pass, many_parameters, plan_pass
+from .pool import CallPlan
 from .reduce import AT_START, Goal, reduce_layer, squares, totals
 from .team import TEAM, make_shared
 from .tile_pass import (
@@ -177,8 +178,6 @@ def make_driver(
 
 
 Key = int | tuple[int, str]
-# The entry point, how many items its threads share, and whether it repays waking a helper.
-CallPlan = tuple[Callable[..., Any], int, bool]
 
 
 class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
@@ -208,7 +207,7 @@ class Kernel(dict[tuple[Key, str], Callable[..., Any]]):
         return self[place]
 
     def plan(self, key: Key, X: Any, rows: Any, out: Sequence[Any]) -> CallPlan:
-        """Return the entry point of a call, its number of items, and whether it is a long one.
+        """Return the plan of a call: its entry point, number of items, and whether it is long.
 
         They follow from shapes and strides; `out` has those of the parameters.
         """

@@ -27,6 +27,9 @@ from .team import AWAKE, CPUS, LENGTH, SPINS, WAITED, alone, serve
 SPIN_SECONDS, SPIN_MICROSECONDS = 300e-6, 1000  # least time to busy-wait for a call; default limit
 REST = 40  # calls' lengths without helpers, at most, after they made a call take twice as long
 
+# A compiled function, how many items its threads share, whether the call repays waking a helper.
+CallPlan = tuple[Callable[..., Any], int, bool]
+
 
 def cpus() -> int:
     """Return the number of CPUs that this process may use."""
@@ -92,16 +95,8 @@ class Pool:
             self.usual = threads_by_default()
         return self.threads or self.usual
 
-    def run(
-        self,
-        plan: tuple[Callable[..., Any], int, bool],
-        call: Sequence[Any],
-        threads: int | None,
-    ) -> Any:
-        """Return ``kernel(*call, team, helpers)``, on at most `threads` threads.
-
-        plan = (kernel, number of items that they share, whether the call repays waking a helper).
-        """
+    def run(self, plan: CallPlan, call: Sequence[Any], threads: int | None) -> Any:
+        """Return ``kernel(*call, team, helpers)``, on at most `threads` threads."""
         kernel, items, is_long = plan
         if items == 1 or threads == 1:
             return kernel(*call, *ALONE)

@@ -111,13 +111,9 @@ def test_how_many_helpers_a_call_wakes(kernel, X, woken, monkeypatch):
 
 
 @pytest.fixture
-def two_by_default(kernel, X, monkeypatch):
-    """A pool of its own, with two threads, of which the last call has just ended.
-
-    As if no helper were ever kept off by somebody else's work on this machine.
-    """
+def two_by_default(kernel, X, woken, monkeypatch):
+    """A pool of its own, with two threads, of which the last call has just ended."""
     monkeypatch.setattr(POOL, "threads", 2)
-    monkeypatch.setattr(pool, "REST", 0)
     for name in ("rested", "ended", "spin"):
         monkeypatch.setattr(POOL, name, getattr(POOL, name))
     POOL.rested, POOL.spin, POOL.ended = 0.0, 1e6, time.perf_counter()

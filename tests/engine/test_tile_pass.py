@@ -157,7 +157,7 @@ HEAP = {"LD_PRELOAD": "libc_malloc_debug.so.0", "MALLOC_CHECK_": "3"}
 def test_nothing_beyond_the_scratch_of_the_kernels_is_written():
     """What compiled code allocates for itself lies in the heap, which checks its borders here."""
     damage = """
-a = np.empty(50_000, np.uint8)
+a = np.zeros(50_000, np.uint8)
 beyond = ctypes.c_ubyte.from_address(a.ctypes.data + 50_000)
 beyond.value ^= 1  # whatever the heap has there, which is a hash of the address
 del a
